@@ -1,0 +1,22 @@
+//! The engine's vocabulary: what a language model can be asked, what it answers, and how it fails.
+//!
+//! This crate holds no tensors and reads no files. [`Backend`] loads models, [`LanguageModel`] runs one,
+//! [`Engine`] owns a backend on a thread of its own and is what the rest of the program talks to.
+//! [`FakeBackend`] is a deterministic stand-in for tests above this floor.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod engine;
+mod error;
+mod fake;
+mod model;
+mod request;
+
+pub use engine::{Engine, Generation};
+pub use error::{EngineError, LoadError};
+pub use fake::FakeBackend;
+pub use model::{Backend, LanguageModel, LoadOptions, MemoryEstimate, ModelInfo};
+pub use request::{
+    ChatMessage, Constraint, GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Role,
+    Sampling, StopReason, Usage,
+};

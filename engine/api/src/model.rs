@@ -1,0 +1,108 @@
+//! The two traits a backend implements.
+
+use std::{ops::ControlFlow, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EngineError, GenerateEvent, GenerateRequest, Generated, LoadError, Prompt};
+
+/// What is known of a model from its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Name from the file's metadata, else the file's name.
+    pub name: String,
+    /// Architecture: `llama`, `qwen2`, `qwen3`.
+    pub architecture: String,
+    /// Weight format in words: `F32`, `Q4_K`, `Q4_K + Q6_K`.
+    pub weight_format: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Size on disk.
+    pub file_bytes: u64,
+    /// Longest prompt and answer together.
+    pub context_tokens: u32,
+    /// Size of the vocabulary.
+    pub vocabulary: u32,
+    /// Whether the model brings a chat template.
+    pub has_chat_template: bool,
+}
+
+/// Memory a model will take, before it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryEstimate {
+    /// The weights as they are held.
+    pub weights_bytes: u64,
+    /// Keys and values of a full context.
+    pub kv_cache_bytes: u64,
+    /// Activations and logits.
+    pub work_bytes: u64,
+}
+
+impl MemoryEstimate {
+    /// All of it.
+    pub const fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.kv_cache_bytes + self.work_bytes
+    }
+}
+
+/// How to load.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadOptions {
+    /// A context shorter than the model's own, to save memory.
+    pub context_tokens: Option<u32>,
+    /// Worker threads; the number of physical cores by default.
+    pub threads: Option<usize>,
+}
+
+/// Loads models of some family of formats.
+pub trait Backend: Send + 'static {
+    /// Reads headers only.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the file is absent, damaged or of an unsupported kind.
+    fn inspect(
+        &self,
+        path: &Path,
+        options: &LoadOptions,
+    ) -> Result<(ModelInfo, MemoryEstimate), LoadError>;
+
+    /// Loads a model. `on_progress` gets the share done in 0..=1 and may break off.
+    ///
+    /// # Errors
+    /// [`LoadError`], `Cancelled` where `on_progress` broke off.
+    fn load(
+        &self,
+        path: &Path,
+        options: &LoadOptions,
+        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Box<dyn LanguageModel>, LoadError>;
+}
+
+/// One loaded model, owned by the engine's thread.
+pub trait LanguageModel {
+    /// What it is.
+    fn info(&self) -> &ModelInfo;
+
+    /// Length of `prompt` as [`LanguageModel::generate`] would count it.
+    ///
+    /// # Errors
+    /// [`EngineError::Template`] where the chat template refuses.
+    fn count_tokens(&self, prompt: &Prompt) -> Result<u32, EngineError>;
+
+    /// Splits `text` at token borders into pieces of at most `max_tokens`, preferring paragraph and line ends.
+    /// The pieces in order make up `text` exactly.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] where `max_tokens` is 0.
+    fn split(&self, text: &str, max_tokens: u32) -> Result<Vec<String>, EngineError>;
+
+    /// Runs one request. `on_event` may break off at any event, which ends it as `Cancelled`.
+    ///
+    /// # Errors
+    /// [`EngineError`]; `ContextOverflow` where the prompt leaves no room for a single token.
+    fn generate(
+        &mut self,
+        request: &GenerateRequest,
+        on_event: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,
+    ) -> Result<Generated, EngineError>;
+}

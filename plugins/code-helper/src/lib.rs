@@ -1,0 +1,1 @@
+//! hearth-plugin-code-helper

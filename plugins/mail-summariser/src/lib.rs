@@ -1,0 +1,1 @@
+//! hearth-plugin-mail-summariser
