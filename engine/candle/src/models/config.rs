@@ -1,0 +1,251 @@
+//! What a decoder is, as data.
+
+use std::fmt;
+
+use hearth_engine_api::LoadError;
+
+/// Family of models, which decides how files of it are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Llama and what shares its shape.
+    Llama,
+    /// Qwen2 and Qwen2.5: biases on Q, K and V.
+    Qwen2,
+    /// Qwen3: norms on each head of Q and K.
+    Qwen3,
+}
+
+impl Architecture {
+    /// The family named `name` in a GGUF's `general.architecture` or a config's `model_type`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "llama" => Some(Self::Llama),
+            "qwen2" => Some(Self::Qwen2),
+            "qwen3" => Some(Self::Qwen3),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        })
+    }
+}
+
+/// Which two numbers of a head are turned together by the rotary embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopeLayout {
+    /// `i` and `i + head_dim / 2`, as in Hugging Face checkpoints.
+    HalfSplit,
+    /// `2i` and `2i + 1`, as in Llama GGUFs, whose Q and K rows are permuted for it.
+    Interleaved,
+}
+
+/// How rotary frequencies are stretched for contexts longer than those first trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// All frequencies divided by `factor`.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// Llama 3.1: low frequencies divided, high ones kept, a ramp between.
+    Llama3 {
+        /// Divisor of the low frequencies.
+        factor: f64,
+        /// Turns within the original context below which a frequency is low.
+        low_freq_factor: f64,
+        /// Turns within the original context above which a frequency is high.
+        high_freq_factor: f64,
+        /// Context first trained on.
+        original_context_tokens: usize,
+    },
+    /// Divisors given one by one (`rope_freqs.weight` of a GGUF), `head_dim / 2` of them.
+    Factors(Vec<f32>),
+}
+
+/// Everything that tells one decoder from another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderConfig {
+    /// Family.
+    pub architecture: Architecture,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head; even. `heads * head_dim` need not be `hidden`.
+    pub head_dim: usize,
+    /// Width of the feed-forward layer.
+    pub ffn: usize,
+    /// Size of the vocabulary.
+    pub vocab: usize,
+    /// Longest context the model was made for.
+    pub context_tokens: usize,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Stretching of the rotary frequencies.
+    pub rope_scaling: RopeScaling,
+    /// Pairing of the rotary embedding.
+    pub rope_layout: RopeLayout,
+    /// Added to the mean square in every RMS norm.
+    pub rms_eps: f64,
+    /// Whether Q, K and V have biases.
+    pub qkv_bias: bool,
+    /// Whether the attention's output projection has a bias.
+    pub output_bias: bool,
+    /// Whether each head of Q and K passes an RMS norm.
+    pub qk_norm: bool,
+    /// Whether the head shares the embedding's weights.
+    pub tied_embeddings: bool,
+}
+
+/// Bounds no real model comes near; they keep products of sizes within `usize`.
+const LIMITS: [(&str, usize); 6] = [
+    ("hidden size", 1 << 17),
+    ("layer count", 1 << 10),
+    ("head count", 1 << 12),
+    ("head size", 1 << 12),
+    ("feed-forward size", 1 << 20),
+    ("vocabulary", 1 << 22),
+];
+const MAX_CONTEXT_TOKENS: usize = 1 << 26;
+
+impl DecoderConfig {
+    /// A Llama with as many key heads as query heads, one layer and tied embeddings.
+    /// Meant as a base for struct update syntax.
+    pub fn llama(vocab: usize, hidden: usize, heads: usize, ffn: usize, context: usize) -> Self {
+        Self {
+            architecture: Architecture::Llama,
+            hidden,
+            layers: 1,
+            heads,
+            kv_heads: heads,
+            head_dim: hidden / heads.max(1),
+            ffn,
+            vocab,
+            context_tokens: context,
+            rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::None,
+            rope_layout: RopeLayout::HalfSplit,
+            rms_eps: 1e-5,
+            qkv_bias: false,
+            output_bias: false,
+            qk_norm: false,
+            tied_embeddings: true,
+        }
+    }
+
+    /// Checks that the figures fit together.
+    ///
+    /// # Errors
+    /// [`LoadError::Malformed`] with the figure that does not.
+    pub fn validate(&self) -> Result<(), LoadError> {
+        let sizes = [self.hidden, self.layers, self.heads, self.head_dim, self.ffn, self.vocab];
+        for ((what, limit), size) in LIMITS.into_iter().zip(sizes) {
+            if size == 0 || size > limit {
+                return Err(malformed(format!("{what} is {size}, expected 1 to {limit}")));
+            }
+        }
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(malformed(format!(
+                "{} query heads cannot share {} key heads",
+                self.heads, self.kv_heads
+            )));
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return Err(malformed(format!("head size {} is odd", self.head_dim)));
+        }
+        if self.context_tokens == 0 || self.context_tokens > MAX_CONTEXT_TOKENS {
+            return Err(malformed(format!("context of {} tokens", self.context_tokens)));
+        }
+        if !(self.rms_eps.is_finite() && self.rms_eps >= 0.0) {
+            return Err(malformed(format!("norm epsilon is {}", self.rms_eps)));
+        }
+        if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
+            return Err(malformed(format!("rope theta is {}", self.rope_theta)));
+        }
+        self.validate_scaling()
+    }
+
+    fn validate_scaling(&self) -> Result<(), LoadError> {
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let sound = match &self.rope_scaling {
+            RopeScaling::None => true,
+            RopeScaling::Linear { factor } => positive(*factor),
+            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, .. } => {
+                positive(*factor)
+                    && positive(*low_freq_factor)
+                    && high_freq_factor.is_finite()
+                    && high_freq_factor > low_freq_factor
+            }
+            RopeScaling::Factors(factors) => {
+                factors.len() == self.head_dim / 2
+                    && factors.iter().all(|&factor| positive(f64::from(factor)))
+            }
+        };
+        if sound { Ok(()) } else { Err(malformed(format!("rope scaling {:?}", self.rope_scaling))) }
+    }
+
+    /// Name and shape of every parameter, in Hugging Face's names; matrices are `(out, in)`.
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        let mut list = vec![("model.embed_tokens.weight".into(), vec![self.vocab, self.hidden])];
+        for layer in 0..self.layers {
+            for (name, shape) in self.layer_parameters() {
+                list.push((format!("model.layers.{layer}.{name}"), shape));
+            }
+        }
+        list.push(("model.norm.weight".into(), vec![self.hidden]));
+        if !self.tied_embeddings {
+            list.push(("lm_head.weight".into(), vec![self.vocab, self.hidden]));
+        }
+        list
+    }
+
+    fn layer_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
+        let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let mut list = vec![
+            ("input_layernorm.weight", vec![self.hidden]),
+            ("self_attn.q_proj.weight", vec![q, self.hidden]),
+            ("self_attn.k_proj.weight", vec![kv, self.hidden]),
+            ("self_attn.v_proj.weight", vec![kv, self.hidden]),
+            ("self_attn.o_proj.weight", vec![self.hidden, q]),
+            ("post_attention_layernorm.weight", vec![self.hidden]),
+            ("mlp.gate_proj.weight", vec![self.ffn, self.hidden]),
+            ("mlp.up_proj.weight", vec![self.ffn, self.hidden]),
+            ("mlp.down_proj.weight", vec![self.hidden, self.ffn]),
+        ];
+        if self.qkv_bias {
+            list.push(("self_attn.q_proj.bias", vec![q]));
+            list.push(("self_attn.k_proj.bias", vec![kv]));
+            list.push(("self_attn.v_proj.bias", vec![kv]));
+        }
+        if self.output_bias {
+            list.push(("self_attn.o_proj.bias", vec![self.hidden]));
+        }
+        if self.qk_norm {
+            list.push(("self_attn.q_norm.weight", vec![self.head_dim]));
+            list.push(("self_attn.k_norm.weight", vec![self.head_dim]));
+        }
+        list
+    }
+
+    /// Bytes of keys and values for one token, held as F32.
+    pub fn kv_bytes_per_token(&self) -> u64 {
+        (2 * self.layers * self.kv_heads * self.head_dim * size_of::<f32>()) as u64
+    }
+}
+
+pub(crate) fn malformed(reason: impl Into<String>) -> LoadError {
+    LoadError::Malformed { reason: reason.into() }
+}
