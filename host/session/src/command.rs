@@ -1,0 +1,172 @@
+//! What a shell can ask of the session.
+
+use std::{collections::BTreeMap, collections::BTreeSet, path::PathBuf};
+
+use hearth_base::{
+    Capability, ConversationId, DocumentId, FolderId, MessageId, ModelId, PluginId, SettingValue,
+};
+use hearth_broker::{PanelKey, ValueId};
+use hearth_vault::{DocumentQuery, Passphrase};
+
+/// Names one command sent, for its events and for cancelling it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Everything a user can do. Each ends in exactly one [`crate::Event::Done`] or [`crate::Event::Failed`].
+#[derive(Debug)]
+pub enum Command {
+    // --- vault ---
+    /// Makes a vault in the configured directory and opens it.
+    CreateVault(Passphrase),
+    /// Opens the vault.
+    Unlock(Passphrase),
+    /// Stops all work and drops every key.
+    Lock,
+    /// Wraps the database key anew; data stays as it is.
+    ChangePassphrase {
+        /// The one in use.
+        old: Passphrase,
+        /// The one to use from now on.
+        new: Passphrase,
+    },
+    // --- library ---
+    /// Imports a mailbox, a message or a folder of files. Reports [`crate::Event::Imported`] for each entry.
+    Import {
+        /// File or directory.
+        path: PathBuf,
+        /// Name of the folder it becomes; by default the file's name.
+        name: Option<String>,
+    },
+    /// Fills [`crate::View::library`].
+    Browse(DocumentQuery),
+    /// Fills [`crate::View::document`].
+    OpenDocument(DocumentId),
+    /// Empties [`crate::View::document`].
+    CloseDocument,
+    /// Deletes one document.
+    DeleteDocument(DocumentId),
+    /// Deletes a folder and all in it.
+    DeleteFolder(FolderId),
+    /// Fills [`crate::View::import_log`]: what became of each file of an import.
+    OpenImportLog(FolderId),
+    // --- chat ---
+    /// Starts and opens an empty conversation.
+    NewConversation,
+    /// Fills [`crate::View::conversation`].
+    OpenConversation(ConversationId),
+    /// Renames one.
+    RenameConversation(ConversationId, String),
+    /// Deletes one.
+    DeleteConversation(ConversationId),
+    /// Says something and streams the answer into [`crate::View::conversation`] and [`crate::Event::Answer`].
+    Ask {
+        /// Where; `None` starts a new conversation.
+        conversation: Option<ConversationId>,
+        /// The user's words.
+        text: String,
+        /// Documents the model shall read along.
+        attached: Vec<DocumentId>,
+    },
+    /// Asks again from this user turn on, with other words if given; later turns are deleted.
+    AskAgain {
+        /// A turn of the user's.
+        turn: MessageId,
+        /// New words.
+        text: Option<String>,
+    },
+    // --- plugins ---
+    /// Reads a component without running it; answers [`crate::Reply::Inspection`].
+    InspectPlugin(PathBuf),
+    /// Checks, compiles and records a component. It may do nothing until granted.
+    InstallPlugin(PathBuf),
+    /// Sets what a plugin may do: exactly this from now on.
+    GrantPlugin {
+        /// Which.
+        plugin: PluginId,
+        /// Powers.
+        capabilities: BTreeSet<Capability>,
+        /// Folders behind each slot.
+        slots: BTreeMap<String, BTreeSet<FolderId>>,
+    },
+    /// Takes every grant back and stops its work.
+    RevokePlugin(PluginId),
+    /// Removes it.
+    UninstallPlugin {
+        /// Which.
+        plugin: PluginId,
+        /// Keep the documents it saved.
+        keep_saved: bool,
+    },
+    /// Starts a command of its manifest.
+    RunPlugin {
+        /// Which.
+        plugin: PluginId,
+        /// The command's id.
+        command: String,
+        /// The document it works on, for commands that need one.
+        focus: Option<DocumentId>,
+    },
+    /// Presses a button of a panel.
+    Press {
+        /// Where.
+        panel: PanelKey,
+        /// The button's id.
+        button: String,
+    },
+    /// Enters text in a panel's field.
+    Enter {
+        /// Where.
+        panel: PanelKey,
+        /// The field's id.
+        input: String,
+        /// The user's words.
+        text: String,
+    },
+    /// Picks an element of a panel's list.
+    PickItem {
+        /// Where.
+        panel: PanelKey,
+        /// The picker's id.
+        picker: String,
+        /// The element.
+        value: ValueId,
+    },
+    /// Closes a panel and cancels what only it needs.
+    ClosePanel(PanelKey),
+    /// Saves a shown value as a document in the plugin's folder.
+    SaveValue(ValueId),
+    /// Changes a plugin's setting.
+    SetPluginSetting {
+        /// Which.
+        plugin: PluginId,
+        /// The setting's key.
+        key: String,
+        /// Its value.
+        value: SettingValue,
+    },
+    /// Lets a suspended plugin run again.
+    ResumePlugin(PluginId),
+    // --- models ---
+    /// Records a model file, after reading its headers. The file stays where it is.
+    AddModel(PathBuf),
+    /// Reads a model's headers; answers [`crate::Reply::ModelInspection`].
+    InspectModel(PathBuf),
+    /// Loads a model and makes it the default; `None` is the bundled starter model.
+    LoadModel(Option<ModelId>),
+    /// Drops the loaded model.
+    UnloadModel,
+    /// Forgets a model; its file stays.
+    RemoveModel(ModelId),
+    // --- everything ---
+    /// Answers a question in [`crate::View::questions`]: the documents picked, none for "no".
+    AnswerPick {
+        /// Which question.
+        question: u64,
+        /// The documents picked.
+        picked: Vec<DocumentId>,
+    },
+    /// Stops a running command (import, answer, run, load) at the next safe point.
+    Cancel(Ticket),
+    /// Takes a notice away.
+    DismissNotice(u64),
+}

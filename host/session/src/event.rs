@@ -1,0 +1,151 @@
+//! What a session tells its shells as it happens. The state itself is in [`crate::View`].
+
+use std::path::PathBuf;
+
+use hearth_base::{ConversationId, DocumentId, FolderId, ModelId, PluginId};
+use hearth_engine_api::{MemoryEstimate, ModelInfo, StopReason, Usage};
+use hearth_vault::{ImportEntry, ImportReport};
+
+use crate::Ticket;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Part of an import is done.
+    Imported {
+        /// The import.
+        ticket: Ticket,
+        /// What became of this file or message.
+        entry: ImportEntry,
+        /// Bytes read so far.
+        done_bytes: u64,
+        /// Bytes to read.
+        total_bytes: u64,
+    },
+    /// More of an answer.
+    Answer {
+        /// The question.
+        ticket: Ticket,
+        /// Its conversation.
+        conversation: ConversationId,
+        /// New text.
+        text: String,
+    },
+    /// A plugin run reports.
+    RunProgress {
+        /// Which.
+        plugin: PluginId,
+        /// Percent, if known.
+        percent: Option<u8>,
+        /// The plugin's words.
+        message: String,
+    },
+    /// A plugin's panels have new content; see [`crate::View::panels`].
+    PanelsChanged,
+    /// Loading a model has come this far, in 0..=1.
+    LoadProgress {
+        /// The load.
+        ticket: Ticket,
+        /// Share done.
+        share: f32,
+    },
+    /// A command has ended well.
+    Done {
+        /// Which.
+        ticket: Ticket,
+        /// What it has to tell.
+        reply: Reply,
+    },
+    /// A command has failed. It changed nothing, or exactly what the error says.
+    Failed {
+        /// Which.
+        ticket: Ticket,
+        /// Why, in the user's words.
+        error: UserError,
+    },
+}
+
+/// What a command has to tell at its end.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Nothing.
+    Unit,
+    /// An import's sums.
+    Imported(ImportReport),
+    /// A conversation was made.
+    Conversation(ConversationId),
+    /// An answer is whole.
+    Answered {
+        /// Where.
+        conversation: ConversationId,
+        /// All of it.
+        text: String,
+        /// Why it ended.
+        stop: StopReason,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// What a component is.
+    Inspection(Box<PluginInspection>),
+    /// A plugin was installed.
+    Installed(PluginId),
+    /// A run has ended and every value in its panels is settled.
+    Ran(PluginId),
+    /// A value was saved.
+    Saved(DocumentId),
+    /// A folder was deleted.
+    Folder(FolderId),
+    /// A model was added.
+    Model(ModelId),
+    /// A model is loaded.
+    Loaded(ModelInfo),
+    /// What a model file is.
+    ModelInspection(ModelInfo, MemoryEstimate),
+}
+
+/// What is known of a component before anything of it runs: the consent screen is drawn from this alone.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct PluginInspection {
+    /// The publisher's claims.
+    pub manifest: hearth_base::Manifest,
+    /// Facts read off the binary: what it imports.
+    pub imports: Vec<String>,
+    /// Fact: it does not import the one interface through which private text could reach it.
+    pub sealed: bool,
+    /// BLAKE3 of the file, hex.
+    pub component_hash: String,
+    /// Length of the file.
+    pub size_bytes: u64,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Installed version that this would replace.
+    pub replaces: Option<String>,
+}
+
+/// What kind of thing went wrong; the command line's exit code follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The user can mend it: a wrong passphrase, a missing file, an absent grant.
+    User,
+    /// The input is damaged or not supported.
+    Input,
+    /// The user stopped it.
+    Cancelled,
+    /// The system said no: disk full, no memory.
+    System,
+    /// Hearth is at fault.
+    Internal,
+}
+
+/// An error as the user reads it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[error("{message}")]
+pub struct UserError {
+    /// Its kind.
+    pub kind: ErrorKind,
+    /// What happened.
+    pub message: String,
+    /// What the user can do about it; may be empty.
+    pub hint: String,
+}

@@ -1,0 +1,207 @@
+//! The state that shells paint: plain data, swapped whole. Parts that may be long stand behind `Arc`s, so that a new
+//! view costs a few pointer copies.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use hearth_base::{ConversationId, FolderId, Grant, Manifest, ModelId, PluginId, SettingValue};
+use hearth_broker::{PanelView, PluginNotice};
+use hearth_engine_api::ModelInfo;
+use hearth_vault::{
+    AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery, Folder, ImportEntry,
+};
+
+use crate::{Ticket, UserError};
+
+/// Everything there is to show.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Whether the vault is open.
+    pub vault: VaultState,
+    /// Where it lies.
+    pub vault_path: PathBuf,
+    /// Folders of the library.
+    pub folders: Arc<Vec<Folder>>,
+    /// The documents found.
+    pub library: Arc<LibraryView>,
+    /// The document being read.
+    pub document: Option<Arc<Document>>,
+    /// What became of each file of the import being looked at.
+    pub import_log: Option<Arc<(FolderId, Vec<ImportEntry>)>>,
+    /// Conversations, the last used first.
+    pub conversations: Arc<Vec<ConversationHead>>,
+    /// The conversation being read.
+    pub conversation: Option<Arc<ConversationView>>,
+    /// Installed plugins.
+    pub plugins: Arc<Vec<PluginView>>,
+    /// Open panels.
+    pub panels: Arc<Vec<PanelView>>,
+    /// Models.
+    pub models: Arc<ModelsView>,
+    /// Commands that take a while.
+    pub jobs: Arc<Vec<JobView>>,
+    /// What waits for the user's answer.
+    pub questions: Arc<Vec<PickView>>,
+    /// Things to tell the user.
+    pub notices: Arc<Vec<Notice>>,
+    /// What plugins did, the last first.
+    pub activity: Arc<Vec<AuditRow>>,
+}
+
+/// Whether the vault is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VaultState {
+    /// There is none in this directory.
+    #[default]
+    Absent,
+    /// It is closed; no key is in memory.
+    Locked,
+    /// The passphrase is being tried.
+    Opening,
+    /// It is open.
+    Open,
+}
+
+/// The documents found.
+#[derive(Clone, Debug, Default)]
+pub struct LibraryView {
+    /// The query this answers.
+    pub query: DocumentQuery,
+    /// Up to `query.limit` heads.
+    pub heads: Vec<DocumentHead>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub struct ConversationView {
+    /// Which.
+    pub id: ConversationId,
+    /// Its title.
+    pub title: String,
+    /// What was said.
+    pub turns: Vec<ChatTurn>,
+    /// The answer under way.
+    pub answering: Option<Answering>,
+}
+
+/// An answer under way.
+#[derive(Clone, Debug)]
+pub struct Answering {
+    /// For stopping it.
+    pub ticket: Ticket,
+    /// The text so far.
+    pub text: String,
+    /// Share of the prompt that has been read, in 0..=1; 1 once text arrives.
+    pub prompt_share: f32,
+    /// Tokens made so far.
+    pub tokens: u32,
+    /// Tokens a second so far.
+    pub tokens_per_sec: f32,
+}
+
+/// An installed plugin.
+#[derive(Clone, Debug)]
+pub struct PluginView {
+    /// Which.
+    pub id: PluginId,
+    /// The publisher's claims.
+    pub manifest: Arc<Manifest>,
+    /// Cannot learn private text, by its imports.
+    pub sealed: bool,
+    /// Came with Hearth.
+    pub bundled: bool,
+    /// What the user allowed; nothing if `None`.
+    pub grant: Option<Grant>,
+    /// Why it may not run for now.
+    pub suspended: Option<String>,
+    /// The run under way.
+    pub running: Option<Ticket>,
+    /// What it last said of its progress.
+    pub progress: Option<(Option<u8>, String)>,
+    /// Values of its settings.
+    pub settings: BTreeMap<String, SettingValue>,
+}
+
+/// Models.
+#[derive(Clone, Debug, Default)]
+pub struct ModelsView {
+    /// What can be loaded; the bundled one first.
+    pub models: Vec<ModelView>,
+    /// What is loaded.
+    pub loaded: Option<LoadedModel>,
+    /// The load under way and its share.
+    pub loading: Option<(Ticket, f32)>,
+}
+
+/// A model that can be loaded.
+#[derive(Clone, Debug)]
+pub struct ModelView {
+    /// `None` for the bundled starter model.
+    pub id: Option<ModelId>,
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Loaded at start.
+    pub is_default: bool,
+    /// Whether the file is there.
+    pub present: bool,
+}
+
+/// What is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadedModel {
+    /// `None` for the bundled starter model.
+    pub id: Option<ModelId>,
+    /// What it is.
+    pub info: ModelInfo,
+}
+
+/// A command that takes a while.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// For cancelling it.
+    pub ticket: Ticket,
+    /// What it does: "Importing inbox.mbox".
+    pub title: String,
+    /// Share done in 0..=1, if known.
+    pub share: Option<f32>,
+    /// Details: "812 done, 3 skipped, 1 failed".
+    pub detail: String,
+}
+
+/// A plugin asks the user to pick documents.
+#[derive(Clone, Debug)]
+pub struct PickView {
+    /// For [`crate::Command::AnswerPick`].
+    pub question: u64,
+    /// Who asks.
+    pub plugin: PluginId,
+    /// Its name.
+    pub plugin_name: String,
+    /// Its words.
+    pub purpose: String,
+    /// At most so many.
+    pub limit: u16,
+}
+
+/// Something to tell the user.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// For [`crate::Command::DismissNotice`].
+    pub id: u64,
+    /// What.
+    pub what: NoticeKind,
+}
+
+/// Kinds of notices.
+#[derive(Clone, Debug)]
+pub enum NoticeKind {
+    /// Something went well: "Imported 60 mails".
+    Success(String),
+    /// Something went wrong.
+    Error(UserError),
+    /// A plugin's words, attributed.
+    Plugin(PluginNotice),
+}
