@@ -1,1 +1,1 @@
-//! hearth-tidy
+//! The house rules as tests: see `tests/tidy.rs` of this package.

@@ -1,0 +1,14 @@
+//! The rules of the house, checked against the house: who may depend on whom, what may stand where, and that
+//! ARCHITECTURE.md says what is so.
+
+#[path = "tidy/floors.rs"]
+mod floors;
+#[path = "tidy/sources.rs"]
+mod sources;
+
+use std::path::PathBuf;
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+}
