@@ -7,4 +7,5 @@
 #![deny(missing_docs)]
 
 pub mod models;
+pub mod tokenizer;
 pub mod weights;

@@ -1,0 +1,4 @@
+//! What the engine does with whole files: real vocabularies, templates and weights.
+
+mod data;
+mod tokenizer;
