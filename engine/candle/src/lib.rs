@@ -6,6 +6,11 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod checkpoint;
 pub mod models;
+mod sample;
 pub mod tokenizer;
 pub mod weights;
+
+pub use checkpoint::Checkpoint;
+pub use sample::{Candidate, Sampler, candidates, largest};

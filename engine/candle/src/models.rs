@@ -52,3 +52,5 @@ pub use config::{Architecture, DecoderConfig, RopeLayout, RopeScaling};
 pub use decoder::Decoder;
 pub use kv_cache::KvCache;
 pub use layers::Route;
+
+pub(crate) use config::malformed;

@@ -1,12 +1,23 @@
 //! Where weights come from.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use candle_core::{
     DType, Module, Tensor,
     quantized::{GgmlDType, QMatMul, QTensor},
 };
 use hearth_engine_api::LoadError;
+
+mod gguf;
+mod reading;
+mod safetensors;
+
+pub use gguf::{GgufHeader, TensorEntry, TensorType};
+pub use safetensors::SafetensorsHeader;
+
+pub(crate) use gguf::{GgufSource, gguf_config, unsupported};
+pub(crate) use reading::{Progress, read_small_file};
+pub(crate) use safetensors::{Folder, SafetensorsSource, json_config};
 
 /// A matrix `(out, in)` as a model holds it.
 #[derive(Clone, Debug)]
@@ -100,13 +111,20 @@ fn in_memory(
         return Err(wrong_shape(name, shape, tensor.dims()));
     }
     if !matches!(tensor.dtype(), DType::F32 | DType::F64) {
-        return Err(LoadError::Unsupported {
-            what: format!("tensor {name} in memory as {:?}", tensor.dtype()),
-        });
+        return Err(unsupported(format!("tensor {name} in memory as {:?}", tensor.dtype())));
     }
     Ok(tensor.clone())
 }
 
 pub(crate) fn wrong_shape(name: &str, expected: &[usize], got: &[usize]) -> LoadError {
     LoadError::Shape { name: name.into(), expected: expected.into(), got: got.into() }
+}
+
+pub(crate) fn io_error(path: &Path, source: std::io::Error) -> LoadError {
+    LoadError::Io { path: path.into(), source }
+}
+
+/// The tensor library's refusal while loading.
+pub(crate) fn tensor_error(name: &str, error: &candle_core::Error) -> LoadError {
+    LoadError::Malformed { reason: format!("tensor {name}: {error}") }
 }

@@ -1,0 +1,152 @@
+//! A decoder's description from a GGUF's metadata.
+
+use std::{fs::File, path::Path};
+
+use candle_core::quantized::gguf_file::Value;
+use hearth_engine_api::LoadError;
+
+use super::{GgufHeader, unsupported};
+use crate::{
+    models::{Architecture, DecoderConfig, RopeLayout, RopeScaling, malformed},
+    weights::{
+        Progress, io_error,
+        reading::{Place, Plain},
+        wrong_shape,
+    },
+};
+
+const ROPE_FACTORS: &str = "rope_freqs.weight";
+
+/// Describes the model in the file at `path`. Of the tensors' data, only the rotary factors are read.
+pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderConfig, LoadError> {
+    let name = header
+        .text("general.architecture")
+        .ok_or_else(|| malformed("general.architecture is missing"))?;
+    let architecture = Architecture::from_name(name)
+        .ok_or_else(|| unsupported(format!("architecture {name:?}")))?;
+    let fields = Fields { header, prefix: name };
+    if fields.optional("expert_count")?.is_some_and(|count| count > 0) {
+        return Err(unsupported("a mixture of experts"));
+    }
+    let (hidden, heads) =
+        (fields.required("embedding_length")?, fields.required("attention.head_count")?);
+    let head_dim = match fields.optional("attention.key_length")? {
+        Some(length) => length,
+        None if heads > 0 && hidden.is_multiple_of(heads) => hidden / heads,
+        None => {
+            return Err(malformed(format!("{hidden} numbers cannot be shared by {heads} heads")));
+        }
+    };
+    for (key, what) in [
+        ("attention.value_length", "values of another size than keys"),
+        ("rope.dimension_count", "a rotary embedding of part of a head"),
+    ] {
+        if fields.optional(key)?.is_some_and(|length| length != head_dim) {
+            return Err(unsupported(what));
+        }
+    }
+    let rms_eps = fields.header.float(&fields.key("attention.layer_norm_rms_epsilon"));
+    let has = |tensor: &str| header.tensors().contains_key(tensor);
+    let config = DecoderConfig {
+        architecture,
+        hidden,
+        layers: fields.required("block_count")?,
+        heads,
+        kv_heads: fields.optional("attention.head_count_kv")?.unwrap_or(heads),
+        head_dim,
+        ffn: fields.required("feed_forward_length")?,
+        vocab: vocabulary(header, hidden)?,
+        context_tokens: fields.required("context_length")?,
+        rope_theta: header.float(&fields.key("rope.freq_base")).unwrap_or(10_000.0),
+        rope_scaling: scaling(&fields, path, head_dim)?,
+        rope_layout: match architecture {
+            Architecture::Llama => RopeLayout::Interleaved,
+            Architecture::Qwen2 | Architecture::Qwen3 => RopeLayout::HalfSplit,
+        },
+        rms_eps: rms_eps.unwrap_or(1e-5),
+        qkv_bias: has("blk.0.attn_q.bias"),
+        output_bias: has("blk.0.attn_output.bias"),
+        qk_norm: has("blk.0.attn_q_norm.weight"),
+        tied_embeddings: !has("output.weight"),
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+struct Fields<'a> {
+    header: &'a GgufHeader,
+    prefix: &'a str,
+}
+
+impl Fields<'_> {
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    fn optional(&self, name: &str) -> Result<Option<usize>, LoadError> {
+        let key = self.key(name);
+        match self.header.metadata.get(&key) {
+            None => Ok(None),
+            Some(Value::Array(_)) => Err(unsupported(format!("a {name} that differs by layer"))),
+            Some(_) => match self.header.integer(&key).map(usize::try_from) {
+                Some(Ok(number)) => Ok(Some(number)),
+                _ => Err(malformed(format!("{key} is not a whole number"))),
+            },
+        }
+    }
+
+    fn required(&self, name: &str) -> Result<usize, LoadError> {
+        self.optional(name)?.ok_or_else(|| malformed(format!("{} is missing", self.key(name))))
+    }
+}
+
+fn vocabulary(header: &GgufHeader, hidden: usize) -> Result<usize, LoadError> {
+    const NAME: &str = "token_embd.weight";
+    let entry = header.tensors().get(NAME).ok_or_else(|| wrong_shape(NAME, &[0, hidden], &[]))?;
+    match *entry.shape.as_slice() {
+        [rows, columns] if columns == hidden => Ok(rows),
+        _ => Err(wrong_shape(NAME, &[0, hidden], &entry.shape)),
+    }
+}
+
+fn scaling(fields: &Fields<'_>, path: &Path, head_dim: usize) -> Result<RopeScaling, LoadError> {
+    let header = fields.header;
+    if header.tensors().contains_key(ROPE_FACTORS) {
+        return Ok(RopeScaling::Factors(rope_factors(header, path, head_dim)?));
+    }
+    let factor = header.float(&fields.key("rope.scaling.factor"));
+    match header.text(&fields.key("rope.scaling.type")) {
+        None | Some("none") => Ok(match header.float(&fields.key("rope.scale_linear")) {
+            Some(factor) if factor != 1.0 => RopeScaling::Linear { factor },
+            _ => RopeScaling::None,
+        }),
+        Some("linear") => {
+            let factor = factor.ok_or_else(|| malformed("rope.scaling.factor is missing"))?;
+            Ok(RopeScaling::Linear { factor })
+        }
+        Some(other) => Err(unsupported(format!("rope scaling {other:?}"))),
+    }
+}
+
+fn rope_factors(header: &GgufHeader, path: &Path, head_dim: usize) -> Result<Vec<f32>, LoadError> {
+    let shape = [head_dim / 2];
+    let Some(entry) = header.tensors().get(ROPE_FACTORS) else {
+        return Err(wrong_shape(ROPE_FACTORS, &shape, &[]));
+    };
+    if entry.shape != shape {
+        return Err(wrong_shape(ROPE_FACTORS, &shape, &entry.shape));
+    }
+    if entry.kind.to_string() != "F32" {
+        return Err(unsupported(format!("{ROPE_FACTORS} as {}", entry.kind)));
+    }
+    let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+    let place = Place {
+        name: ROPE_FACTORS,
+        path,
+        start: header.data_start() + entry.offset,
+        shape: &shape,
+    };
+    let mut ignore = |_share: f32| std::ops::ControlFlow::Continue(());
+    let factors = place.read_plain(&mut file, Plain::F32, &mut Progress::new(1, &mut ignore))?;
+    factors.to_vec1().map_err(|error| malformed(format!("{ROPE_FACTORS}: {error}")))
+}
