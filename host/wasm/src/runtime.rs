@@ -1,0 +1,80 @@
+//! The two programs that compile and run plugins.
+
+use std::{
+    env::consts::EXE_SUFFIX,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
+
+/// Where the programs are, and how long they may take.
+#[derive(Debug)]
+pub struct Runtime {
+    pub(crate) runner: PathBuf,
+    pub(crate) compiler: PathBuf,
+    pub(crate) compile_limit: Duration,
+    pub(crate) call_limit: Duration,
+    pub(crate) compatibility: OnceLock<String>,
+}
+
+/// A program is not where it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("`{program}` is missing from {}; it belongs beside the hearth program (build everything with `cargo xtask run`)", dir.display())]
+pub struct RuntimeMissing {
+    /// Which.
+    pub program: &'static str,
+    /// Where it was looked for.
+    pub dir: PathBuf,
+}
+
+impl Runtime {
+    /// With the programs at these places.
+    pub fn new(runner: PathBuf, compiler: PathBuf) -> Self {
+        Self {
+            runner,
+            compiler,
+            compile_limit: Duration::from_secs(60),
+            call_limit: Duration::from_secs(30),
+            compatibility: OnceLock::new(),
+        }
+    }
+
+    /// With the programs `hearth-runner` and `hearth-compiler` of a folder.
+    ///
+    /// # Errors
+    /// [`RuntimeMissing`] where one of them is not there.
+    pub fn in_dir(dir: &Path) -> Result<Self, RuntimeMissing> {
+        let find = |program: &'static str| {
+            let path = dir.join(format!("{program}{EXE_SUFFIX}"));
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(RuntimeMissing { program, dir: dir.to_path_buf() })
+            }
+        };
+        Ok(Self::new(find("hearth-runner")?, find("hearth-compiler")?))
+    }
+
+    /// With the programs beside the running one.
+    ///
+    /// # Errors
+    /// [`RuntimeMissing`] where one of them is not there.
+    pub fn beside_current_exe() -> Result<Self, RuntimeMissing> {
+        let exe = std::env::current_exe().unwrap_or_default();
+        Self::in_dir(exe.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Another limit on the time a call may take, host calls not counted. 30 seconds unless set.
+    #[must_use]
+    pub fn with_call_limit(mut self, limit: Duration) -> Self {
+        self.call_limit = limit;
+        self
+    }
+
+    /// Another limit on the time compiling may take. 60 seconds unless set.
+    #[must_use]
+    pub fn with_compile_limit(mut self, limit: Duration) -> Self {
+        self.compile_limit = limit;
+        self
+    }
+}
