@@ -7,10 +7,20 @@
 #![deny(missing_docs)]
 
 mod checkpoint;
+pub mod inspect;
 pub mod models;
 mod sample;
+pub mod template;
 pub mod tokenizer;
 pub mod weights;
+mod workers;
 
 pub use checkpoint::Checkpoint;
 pub use sample::{Candidate, Sampler, candidates, largest};
+
+use hearth_engine_api::EngineError;
+
+/// The tensor library's refusal while computing. Its words name shapes and dtypes, never text.
+fn compute_error(op: &'static str, error: &candle_core::Error) -> EngineError {
+    EngineError::Compute { op, reason: error.to_string() }
+}
