@@ -1,1 +1,54 @@
-//! hearth-vault
+//! The vault: everything private that Hearth keeps, in one encrypted database.
+//!
+//! A vault is a directory ([`VaultDir`]). It holds `hearth.db`, a SQLCipher database under a random 256-bit key;
+//! `key.age`, that key in an age file locked by the user's passphrase (scrypt); `vault.lock`, held while the vault is
+//! open; and folders for plugins, compiled artefacts and adapters. Unlocking gives a [`Vault`], which reads and writes
+//! documents, conversations, plugin records and models, and imports mail and files. Locking drops every key.
+//!
+//! It defends against whoever gets hold of the disk, a backup or a stolen machine that is switched off. It must never
+//! - write a plaintext byte of the user's to a file: no temp file, no plaintext journal, no index outside the database;
+//! - put private text or a key into an error, a `Debug` output or a log line;
+//! - hand out the database key, or keep the passphrase;
+//! - lose a part of an imported message without saying so.
+//!
+//! ```
+//! use hearth_vault::{DocumentQuery, Vault};
+//! let vault = Vault::in_memory()?;
+//! let talk = vault.new_conversation("Plans")?;
+//! assert!(vault.turns(talk)?.is_empty());
+//! assert_eq!(vault.documents(&DocumentQuery::default())?.total, 0);
+//! # Ok::<(), hearth_vault::StoreError>(())
+//! ```
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod conversations;
+mod database;
+mod documents;
+mod error;
+mod hidden;
+mod import;
+mod key;
+mod models;
+mod plugins;
+mod unlock;
+mod vault;
+
+// Opening.
+pub use unlock::{Passphrase, VaultDir};
+pub use vault::Vault;
+
+// What it holds.
+pub use conversations::{ChatTurn, ConversationHead, NewTurn, Speaker};
+pub use documents::{
+    AttachmentHead, Document, DocumentHead, DocumentKind, DocumentQuery, Folder, NewSaved, Order,
+    Page,
+};
+pub use models::ModelRecord;
+pub use plugins::{AuditRow, Kept, PluginRecord};
+
+// Import.
+pub use import::{ImportEntry, ImportProgress, ImportReport, ImportState, check};
+
+// Errors, one enum a family of operations.
+pub use error::{ImportError, StoreError, UnlockError, VaultPart};
