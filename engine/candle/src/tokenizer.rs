@@ -14,7 +14,7 @@ mod spm;
 mod tests;
 mod vocab;
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use hearth_engine_api::{EngineError, LoadError};
 
@@ -80,6 +80,7 @@ pub struct Tokenizer {
     spelled: SpelledTokens,
     /// Ids and spellings of the tokens that are recognised by their spelling.
     spellings: Vec<(String, u32)>,
+    markup_chars: BTreeSet<char>,
     bos: Option<u32>,
     eos: Option<u32>,
     end_ids: Vec<u32>,
@@ -142,6 +143,7 @@ impl Tokenizer {
         }
         Ok(Self {
             spelled: SpelledTokens::new(&parts.spelled)?,
+            markup_chars: vocab::markup_chars(&parts.spelled),
             spellings: parts.spelled.into_iter().map(|token| (token.text, token.id)).collect(),
             algorithm: parts.algorithm,
             table: parts.table,
@@ -185,7 +187,7 @@ impl Tokenizer {
             self.spelled.find_plain(&text, between, &mut hits);
         }
         hits.extend(found);
-        hits.sort_by_key(|(range, _)| range.start);
+        hits.sort_by_key(|hit| hit.range.start);
         self.encode_around(&text, &hits)
     }
 
@@ -193,27 +195,33 @@ impl Tokenizer {
     fn encode_around(&self, text: &str, hits: &[Hit]) -> Result<Vec<u32>, TokenizeError> {
         let mut ids = Vec::with_capacity(text.len() / 3 + hits.len());
         let mut done = 0;
-        for (range, id) in hits {
-            self.encode_fragment(text, done..range.start.max(done), &mut ids)?;
-            ids.push(*id);
-            done = done.max(range.end);
+        let mut after_text = false;
+        for hit in hits {
+            if done < hit.range.start {
+                self.encode_fragment(text, done..hit.range.start, after_text, &mut ids)?;
+            }
+            ids.push(hit.id);
+            done = done.max(hit.range.end);
+            after_text = !hit.is_markup;
         }
-        self.encode_fragment(text, done..text.len(), &mut ids)?;
+        if done < text.len() {
+            self.encode_fragment(text, done..text.len(), after_text, &mut ids)?;
+        }
         Ok(ids)
     }
 
+    /// Appends the ids of a stretch of text without hits. `after_text` says that it goes on from ordinary
+    /// text; otherwise it begins the whole or follows markup, where some vocabularies put a blank in front.
     fn encode_fragment(
         &self,
         text: &str,
         range: Range<usize>,
+        after_text: bool,
         ids: &mut Vec<u32>,
     ) -> Result<(), TokenizeError> {
-        if range.is_empty() {
-            return Ok(());
-        }
         let before = ids.len();
         match &self.algorithm {
-            Algorithm::SentencePiece(pieces) => pieces.encode(&text[range], ids),
+            Algorithm::SentencePiece(pieces) => pieces.encode(&text[range], !after_text, ids),
             Algorithm::Library(library) => {
                 library.encode(&text[range.clone()], range.start == 0, ids)?;
             }
@@ -301,6 +309,12 @@ impl Tokenizer {
         self.table.len()
     }
 
+    /// Every character that occurs in the spelling of a control token or tag, blanks excepted. A text
+    /// without any of them can take no part in one.
+    pub fn markup_chars(&self) -> &BTreeSet<char> {
+        &self.markup_chars
+    }
+
     /// The source of the chat template that came with the vocabulary.
     pub fn chat_template(&self) -> Option<&str> {
         self.chat_template.as_deref()
@@ -311,7 +325,7 @@ impl Tokenizer {
 fn gaps(len: usize, hits: &[Hit]) -> Vec<Range<usize>> {
     let mut gaps = Vec::with_capacity(hits.len() + 1);
     let mut done = 0;
-    for (range, _) in hits {
+    for Hit { range, .. } in hits {
         if done < range.start {
             gaps.push(done..range.start);
         }

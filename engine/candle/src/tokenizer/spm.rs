@@ -60,10 +60,11 @@ impl SentencePiece {
         self.space_prefix
     }
 
-    /// Appends the ids of `text`, which holds no tokens that are recognised by their spelling.
-    pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) {
+    /// Appends the ids of `text`, which holds no tokens that are recognised by their spelling. Where it
+    /// begins a text, vocabularies of this kind want a blank in front.
+    pub(super) fn encode(&self, text: &str, begins: bool, ids: &mut Vec<u32>) {
         let mut escaped = String::with_capacity(text.len() + text.len() / 4 + 3);
-        if self.space_prefix {
+        if begins && self.space_prefix {
             escaped.push('\u{2581}');
         }
         escaped.extend(text.chars().map(|c| if c == ' ' { '\u{2581}' } else { c }));
@@ -211,7 +212,7 @@ mod tests {
 
     fn ids(model: &SentencePiece, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        model.encode(text, &mut ids);
+        model.encode(text, true, &mut ids);
         ids
     }
 

@@ -6,7 +6,7 @@ use candle_core::quantized::gguf_file::Value;
 use hearth_engine_api::LoadError;
 use proptest::prelude::*;
 
-use super::{Special, Span, Tokenizer, vocab::stand_in_of_byte};
+use super::{Span, Special, Tokenizer, vocab::stand_in_of_byte};
 
 type Metadata = HashMap<String, Value>;
 

@@ -1,6 +1,6 @@
 //! What each token id stands for, and which tokens are written as such in a text.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use hearth_engine_api::LoadError;
@@ -59,8 +59,11 @@ impl Spelled {
         }
     }
 
-    /// Whether a user-defined token is a tag rather than a stretch of ordinary text.
+    /// Whether it is a control token, or a user-defined tag rather than a stretch of ordinary text.
     fn is_markup(&self) -> bool {
+        if self.kind == Kind::Control {
+            return true;
+        }
         let text = self.text.trim();
         let pair = |open, close| text.starts_with(open) && text.ends_with(close);
         text.chars().count() >= 3 && (pair('<', '>') || pair('[', ']') || pair('{', '}'))
@@ -117,8 +120,15 @@ struct Matcher {
     automaton: Option<AhoCorasick>,
 }
 
-/// A token found in a text: the bytes it takes up, and its id.
-pub(super) type Hit = (Range<usize>, u32);
+/// A token found in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// The bytes it takes up.
+    pub(super) range: Range<usize>,
+    pub(super) id: u32,
+    /// Whether it is markup, rather than a stretch of ordinary text.
+    pub(super) is_markup: bool,
+}
 
 impl Matcher {
     fn new(tokens: Vec<Spelled>) -> Result<Self, LoadError> {
@@ -153,7 +163,7 @@ impl Matcher {
             if token.strip_right {
                 end += text[end..].len() - text[end..].trim_start().len();
             }
-            hits.push((start..end, token.id));
+            hits.push(Hit { range: start..end, id: token.id, is_markup: token.is_markup() });
             from = end;
         }
     }
@@ -187,7 +197,7 @@ impl SpelledTokens {
         };
         let user = |t: &Spelled| t.kind == Kind::UserDefined;
         Ok(Self {
-            all_markup: pick(&|t| t.kind == Kind::Control || user(t) && t.is_markup())?,
+            all_markup: pick(&Spelled::is_markup)?,
             tags: pick(&|t| user(t) && t.is_markup())?,
             plain: pick(&|t| user(t) && !t.is_markup())?,
         })
@@ -212,10 +222,17 @@ impl SpelledTokens {
     }
 }
 
+/// Characters of control tokens and tags, blanks excepted.
+pub(super) fn markup_chars(tokens: &[Spelled]) -> BTreeSet<char> {
+    let markup = tokens.iter().filter(|token| token.is_markup());
+    markup.flat_map(|token| token.text.chars()).filter(|c| !c.is_whitespace()).collect()
+}
+
 /// The byte a token such as `<0x0A>` stands for.
 pub(super) fn byte_of_name(text: &str) -> Option<u8> {
     let hex = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    (hex.len() == 2).then(|| u8::from_str_radix(hex, 16).ok())?
+    let is_hex = hex.len() == 2 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hex.then(|| u8::from_str_radix(hex, 16).ok())?
 }
 
 /// Undoes the byte-level alphabet of GPT-2, where every byte has a printable stand-in.
@@ -294,6 +311,7 @@ mod tests {
         let mut hits = Vec::new();
         let text = "a<|end|> \nb<|e";
         spelled.find_markup(Markup::All, text, 0..text.len(), &mut hits);
+        let hits: Vec<_> = hits.into_iter().map(|hit| (hit.range, hit.id)).collect();
         assert_eq!(hits, [(1..10, 2), (11..14, 1)]);
     }
 

@@ -13,7 +13,7 @@ const VOCABULARIES: &[&str] =
 /// Cases that are known to fail, as (vocabulary, number of the text), with the reason.
 const KNOWN_FAILURES: &[(&str, usize, &str)] = &[];
 
-fn metadata(path: &Path) -> HashMap<String, Value> {
+pub(crate) fn metadata(path: &Path) -> HashMap<String, Value> {
     let mut reader = BufReader::new(File::open(path).unwrap());
     Content::read(&mut reader).unwrap().metadata
 }

@@ -1,0 +1,154 @@
+//! A conversation as token ids, with the messages kept apart from the template that frames them.
+//!
+//! A message may spell `<|im_end|>`; it must not end a turn by that. So the template never gets to see
+//! such spellings: every character that occurs in the spelling of a control token or tag is replaced in
+//! the messages by a stand-in of its own, taken from a private-use area and found nowhere in messages or
+//! template. Whatever the template does with a message (trim it, cut it, repeat it), a stand-in in the
+//! rendering is a character of a message, and a control token found in the rendering consists of
+//! characters the template has put. Runs with stand-ins are then turned back and encoded as literal text,
+//! the rest with control tokens parsed, and words are formed across the borders as in any text.
+//!
+//! What a template pays for this: it sees messages as opaque. It can trim them (blanks have no
+//! stand-ins), but not look for markup in them or change their case.
+
+use std::collections::{BTreeSet, HashMap};
+
+use hearth_engine_api::{ChatMessage, EngineError, Role};
+use jiff::civil::DateTime;
+use minijinja::{Value, context, value::Serde};
+
+use super::{ChatTemplate, TemplateError};
+use crate::tokenizer::{Span, Special, Tokenizer};
+
+/// Marks of reasoning, which templates take out of earlier answers.
+const REASONING: [&str; 2] = ["<think>", "</think>"];
+/// Where stand-ins are taken from: the private-use plane 16.
+const STAND_INS: std::ops::RangeInclusive<u32> = 0x10_0000..=0x10_FFFD;
+
+impl ChatTemplate {
+    /// The token ids of a conversation, ending with the cue for the assistant's answer.
+    ///
+    /// Control tokens occur exactly where the template puts them, whatever the messages spell. A token
+    /// that begins a text stands at the front once, where the model wants it.
+    ///
+    /// # Errors
+    /// [`EngineError::Template`] where the template refuses or fails, `Invalid` where the vocabulary
+    /// cannot spell a message.
+    pub fn encode_chat(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[ChatMessage],
+        now: DateTime,
+    ) -> Result<Vec<u32>, EngineError> {
+        let stand_ins = StandIns::choose(tokenizer, messages, self.source())?;
+        let masked: Vec<Value> = messages
+            .iter()
+            .map(|message| {
+                context! {
+                    role => Serde(message.role),
+                    content => stand_ins.mask(message, tokenizer),
+                }
+            })
+            .collect();
+        let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.special_text(id)).unwrap_or("");
+        let context = context! {
+            messages => masked,
+            add_generation_prompt => true,
+            bos_token => spelling(tokenizer.bos()),
+            eos_token => spelling(tokenizer.eos()),
+        };
+        // Most templates are written for tools that say `none` here, some for tools that say nothing.
+        let nothing = context! { tools => (), documents => (), ..context.clone() };
+        let rendered = match self.render(nothing, now) {
+            Err(error @ TemplateError::Broken { .. }) => {
+                self.render(context, now).map_err(|_second| error)
+            }
+            rendered => rendered,
+        }?;
+        let runs = stand_ins.unmask(&rendered);
+        let spans: Vec<Span<'_>> =
+            runs.iter().map(|(text, special)| Span { text, special: *special }).collect();
+        let mut ids = tokenizer.encode_spans(&spans)?;
+        if let Some(bos) = tokenizer.bos()
+            && tokenizer.add_bos()
+            && ids.first() != Some(&bos)
+        {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    }
+}
+
+/// Stand-ins for the characters of markup, and the way back.
+struct StandIns {
+    of: HashMap<char, char>,
+    back: HashMap<char, char>,
+}
+
+impl StandIns {
+    fn choose(
+        tokenizer: &Tokenizer,
+        messages: &[ChatMessage],
+        template: &str,
+    ) -> Result<Self, EngineError> {
+        let taken: BTreeSet<char> = messages
+            .iter()
+            .map(|message| message.content.as_str())
+            .chain([template])
+            .flat_map(str::chars)
+            .filter(|c| STAND_INS.contains(&u32::from(*c)))
+            .collect();
+        let mut free = STAND_INS.filter_map(char::from_u32).filter(|c| !taken.contains(c));
+        let mut of = HashMap::new();
+        for c in tokenizer.markup_chars() {
+            let stand_in = free.next().ok_or_else(|| EngineError::Invalid {
+                reason: "the messages use up every private-use character".into(),
+            })?;
+            of.insert(*c, stand_in);
+        }
+        let back = of.iter().map(|(c, stand_in)| (*stand_in, *c)).collect();
+        Ok(Self { of, back })
+    }
+
+    fn mask(&self, message: &ChatMessage, tokenizer: &Tokenizer) -> String {
+        let content = message.content.as_str();
+        if message.role != Role::Assistant {
+            return self.mask_text(content);
+        }
+        // Reasoning marks in the model's own words stay visible to the template, which leaves out what
+        // they enclose; unless the vocabulary counts them among the control tokens.
+        let mut masked = String::with_capacity(content.len() * 2);
+        let mut rest = content;
+        while let Some((start, mark)) = REASONING
+            .iter()
+            .filter(|mark| !tokenizer.token_to_id(mark).is_some_and(|id| tokenizer.is_special(id)))
+            .filter_map(|mark| Some((rest.find(mark)?, *mark)))
+            .min()
+        {
+            masked.push_str(&self.mask_text(&rest[..start]));
+            masked.push_str(mark);
+            rest = &rest[start + mark.len()..];
+        }
+        masked + &self.mask_text(rest)
+    }
+
+    fn mask_text(&self, text: &str) -> String {
+        text.chars().map(|c| self.of.get(&c).copied().unwrap_or(c)).collect()
+    }
+
+    /// Cuts a rendering into runs with and without stand-ins, and turns the former back.
+    fn unmask(&self, rendered: &str) -> Vec<(String, Special)> {
+        let mut runs: Vec<(String, Special)> = Vec::new();
+        for c in rendered.chars() {
+            let (c, special) = match self.back.get(&c) {
+                Some(original) => (*original, Special::Literal),
+                None => (c, Special::Parse),
+            };
+            match runs.last_mut() {
+                Some((run, kind)) if *kind == special => run.push(c),
+                _ => runs.push((c.into(), special)),
+            }
+        }
+        runs
+    }
+}
