@@ -1,1 +1,62 @@
-//! hearth-session
+//! The headless API: everything a user can do with Hearth, as plain data in and plain data out.
+//!
+//! A shell (window, command line, test) sends a [`Command`], hears [`Event`]s and paints the [`View`], which is
+//! swapped whole. One task owns the state; whatever takes time runs beside it, so that [`SessionHandle::send`] and
+//! [`SessionHandle::view`] never wait.
+//!
+//! This crate must never
+//! - paint, print or read a terminal: it is told things and tells things;
+//! - let a plugin near private text: plugins reach data only through the broker;
+//! - keep anything private in the view, in an event queue or in a task once the vault is locked;
+//! - leave out a part of a conversation without telling the user.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod cancel;
+mod chat;
+mod command;
+mod config;
+mod errors;
+mod event;
+mod event_loop;
+mod events;
+mod guests;
+mod handle;
+mod library;
+mod models;
+mod msg;
+mod plugins;
+mod runs;
+mod task;
+mod vaults;
+mod view;
+
+// What is asked, heard and painted.
+pub use command::{Command, Ticket};
+pub use event::{ErrorKind, Event, PluginInspection, Reply, UserError};
+pub use view::{
+    Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView, ModelsView, Notice,
+    NoticeKind, PickView, PluginView, VaultState, View,
+};
+
+// Running a session.
+pub use config::{Clock, Config};
+pub use errors::load_error;
+pub use events::Events;
+pub use guests::{Answerer, Guest, GuestEnd, GuestRuntime, WasmGuests};
+pub use handle::{Busy, Pending, Session, SessionHandle, Waker};
+
+// The vocabulary of lower floors that commands and views are made of: shells depend on this crate alone.
+pub use hearth_base::{
+    Button, Capability, ConversationId, Date, DocumentId, Focus, FolderId, Glyph, Grant, Input,
+    Label, Manifest, MessageId, ModelId, Origin, PluginId, RunId, SettingKind, SettingSpec,
+    SettingValue, Slot, SlotKind, Source,
+};
+pub use hearth_broker::{
+    PanelKey, PanelNode, PanelView, PluginNotice, ValueId, ValueState, ValueView,
+};
+pub use hearth_engine_api::{Backend, FakeBackend, MemoryEstimate, ModelInfo, StopReason, Usage};
+pub use hearth_vault::{
+    AttachmentHead, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentKind,
+    DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order, Passphrase, Speaker,
+};

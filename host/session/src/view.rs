@@ -7,7 +7,8 @@ use hearth_base::{ConversationId, FolderId, Grant, Manifest, ModelId, PluginId, 
 use hearth_broker::{PanelView, PluginNotice};
 use hearth_engine_api::ModelInfo;
 use hearth_vault::{
-    AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery, Folder, ImportEntry,
+    AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery, Folder,
+    ImportEntry,
 };
 
 use crate::{Ticket, UserError};

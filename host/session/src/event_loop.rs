@@ -1,0 +1,338 @@
+//! The one task that owns the state: hears commands and reports, changes the view, starts work beside itself.
+//! It never waits for anything but its queue.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use arc_swap::ArcSwap;
+use hearth_base::DocumentId;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use crate::{
+    Command, ErrorKind, Event, JobView, Notice, NoticeKind, Reply, Ticket, UserError, VaultState,
+    View, Waker,
+    cancel::Cancel,
+    msg::{Answers, Change, Epoch, Msg, Slot, Stamp},
+    runs::Runs,
+    task::{Ctx, Room, Task},
+};
+
+/// Messages handled before the view is swapped.
+const BATCH: usize = 64;
+/// Notices kept; older ones go.
+const NOTICE_LIMIT: usize = 50;
+
+/// A picker's way back to the plugin that asked.
+pub(crate) type PickAnswer = oneshot::Sender<Option<Vec<DocumentId>>>;
+
+pub(crate) struct EventLoop {
+    pub(crate) ctx: Arc<Ctx>,
+    pub(crate) view: View,
+    pub(crate) room: Option<Room>,
+    pub(crate) epoch: Epoch,
+    /// The command that is opening the vault.
+    pub(crate) opening: Option<Ticket>,
+    /// Work of this opening of the vault; joined at lock.
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) running: BTreeMap<Ticket, Cancel>,
+    pub(crate) answers: Answers,
+    pub(crate) runs: Runs,
+    pub(crate) questions: BTreeMap<u64, PickAnswer>,
+    pub(crate) panels_stale: bool,
+    stamps: BTreeMap<Slot, Stamp>,
+    next_notice: u64,
+    shared: Arc<ArcSwap<View>>,
+    waker: Waker,
+    /// Something to wake the shell for.
+    stirred: bool,
+    /// Closings under way.
+    pub(crate) closing: usize,
+    ending: Option<oneshot::Sender<()>>,
+}
+
+impl EventLoop {
+    pub(crate) fn new(ctx: Arc<Ctx>, view: View, shared: Arc<ArcSwap<View>>, waker: Waker) -> Self {
+        Self {
+            ctx,
+            view,
+            room: None,
+            epoch: Epoch(1),
+            opening: None,
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+            answers: Answers::new(),
+            runs: Runs::default(),
+            questions: BTreeMap::new(),
+            panels_stale: false,
+            stamps: BTreeMap::new(),
+            next_notice: 1,
+            shared,
+            waker,
+            stirred: false,
+            closing: 0,
+            ending: None,
+        }
+    }
+
+    /// Runs until told to shut down.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Msg>) {
+        loop {
+            tokio::select! {
+                Some(_ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                message = messages.recv() => {
+                    let Some(message) = message else { return };
+                    self.hear(message);
+                    for _ in 1..BATCH {
+                        let Ok(message) = messages.try_recv() else { break };
+                        self.hear(message);
+                    }
+                }
+            }
+            if std::mem::take(&mut self.panels_stale) {
+                self.refresh_panels();
+            }
+            if std::mem::take(&mut self.stirred) {
+                self.shared.store(Arc::new(self.view.clone()));
+                (self.waker)();
+            }
+            let idle = self.room.is_none() && self.opening.is_none() && self.closing == 0;
+            if self.ending.is_some() && idle {
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Msg) {
+        self.stirred = true;
+        match message {
+            Msg::Command(ticket, command) => self.command(ticket, command),
+            Msg::Opened(ticket, room, changes) => self.opened(ticket, *room, changes),
+            Msg::NotOpened(ticket, error) => self.not_opened(ticket, error),
+            Msg::Closed(ticket, result) => self.closed(ticket, result),
+            Msg::Shutdown(done) => {
+                self.ending = Some(done);
+                self.opening = None;
+                self.close(None);
+            }
+            Msg::Ended(epoch, ticket, result) => self.ended(epoch, ticket, result),
+            // What an earlier opening of the vault still says is not heard.
+            Msg::Change(epoch, stamp, change) if epoch == self.epoch => self.change(stamp, change),
+            Msg::Panels(epoch) if epoch == self.epoch => self.panels_stale = true,
+            Msg::GuestEnded(epoch, plugin, ticket, result) if epoch == self.epoch => {
+                self.guest_ended(&plugin, ticket, result);
+            }
+            Msg::Progress(epoch, plugin, percent, message) if epoch == self.epoch => {
+                self.plugin_progress(plugin, percent, message);
+            }
+            Msg::PluginNotice(epoch, notice) if epoch == self.epoch => {
+                self.notice(NoticeKind::Plugin(notice));
+            }
+            Msg::PluginSaved(epoch) if epoch == self.epoch => self.reload_library(),
+            Msg::Asked(epoch, id, question, answer) if epoch == self.epoch => {
+                self.asked(id, question, answer);
+            }
+            Msg::Withdrawn(epoch, id) if epoch == self.epoch => self.withdrawn(id),
+            Msg::GuestEnded(_, _, ticket, _) => self.end(ticket, Err(locked_meanwhile())),
+            Msg::Change(..)
+            | Msg::Panels(_)
+            | Msg::Progress(..)
+            | Msg::PluginNotice(..)
+            | Msg::PluginSaved(_)
+            | Msg::Asked(..)
+            | Msg::Withdrawn(..) => {}
+        }
+    }
+
+    fn command(&mut self, ticket: Ticket, command: Command) {
+        match command {
+            Command::CreateVault(passphrase) => self.open_vault(ticket, passphrase, true),
+            Command::Unlock(passphrase) => self.open_vault(ticket, passphrase, false),
+            Command::Lock => self.lock(ticket),
+            Command::Cancel(which) => self.cancel(ticket, which),
+            Command::DismissNotice(id) => {
+                Arc::make_mut(&mut self.view.notices).retain(|notice| notice.id != id);
+                self.end(ticket, Ok(Reply::Unit));
+            }
+            Command::InspectPlugin(path) => self.inspect_plugin(ticket, path),
+            Command::InspectModel(path) => self.inspect_model(ticket, path),
+            _ if self.room.is_none() => self.end(ticket, Err(UserError::locked())),
+            Command::ChangePassphrase { old, new } => {
+                self.change_passphrase(ticket, old, new);
+            }
+            Command::Import { .. }
+            | Command::Browse(_)
+            | Command::OpenDocument(_)
+            | Command::CloseDocument
+            | Command::DeleteDocument(_)
+            | Command::DeleteFolder(_)
+            | Command::OpenImportLog(_) => self.library_command(ticket, command),
+            Command::NewConversation
+            | Command::OpenConversation(_)
+            | Command::RenameConversation(..)
+            | Command::DeleteConversation(_)
+            | Command::Ask { .. }
+            | Command::AskAgain { .. } => self.chat_command(ticket, command),
+            Command::InstallPlugin(_)
+            | Command::GrantPlugin { .. }
+            | Command::RevokePlugin(_)
+            | Command::UninstallPlugin { .. }
+            | Command::SetPluginSetting { .. }
+            | Command::ResumePlugin(_) => self.plugin_command(ticket, command),
+            Command::RunPlugin { .. }
+            | Command::Press { .. }
+            | Command::Enter { .. }
+            | Command::PickItem { .. }
+            | Command::ClosePanel(_)
+            | Command::SaveValue(_)
+            | Command::AnswerPick { .. } => self.run_command(ticket, command),
+            Command::AddModel(_)
+            | Command::LoadModel(_)
+            | Command::UnloadModel
+            | Command::RemoveModel(_) => self.model_command(ticket, command),
+        }
+    }
+
+    fn cancel(&mut self, ticket: Ticket, which: Ticket) {
+        if let Some(cancel) = self.running.get(&which) {
+            cancel.cancel();
+        }
+        self.cancel_run(which);
+        self.end(ticket, Ok(Reply::Unit));
+    }
+
+    /// What a command's work gets in hand; `None` (and the command failed) where the vault is locked.
+    pub(crate) fn task(&mut self, ticket: Ticket) -> Option<Task> {
+        let Some(room) = self.room.clone() else {
+            self.end(ticket, Err(UserError::locked()));
+            return None;
+        };
+        let cancel = Cancel::default();
+        self.running.insert(ticket, cancel.clone());
+        let stamp = self.ctx.stamp();
+        Some(Task { ctx: Arc::clone(&self.ctx), room, ticket, cancel, stamp })
+    }
+
+    /// Starts work beside the loop; its result is the command's end.
+    pub(crate) fn spawn<F>(&mut self, ticket: Ticket, work: impl FnOnce(Task) -> F)
+    where
+        F: Future<Output = Result<Reply, UserError>> + Send + 'static,
+    {
+        let Some(task) = self.task(ticket) else { return };
+        let (ctx, epoch) = (Arc::clone(&self.ctx), self.epoch);
+        let work = self.ctx.runtime.spawn(work(task));
+        self.tasks.spawn(async move {
+            let result = work.await.unwrap_or_else(|error| {
+                tracing::error!(panicked = error.is_panic(), "a command broke off");
+                Err(UserError::internal("The command broke off."))
+            });
+            ctx.tell(Msg::Ended(epoch, ticket, result)).await;
+        });
+    }
+
+    /// The same for work that blocks.
+    pub(crate) fn blocking(
+        &mut self,
+        ticket: Ticket,
+        work: impl FnOnce(&Task) -> Result<Reply, UserError> + Send + 'static,
+    ) {
+        self.spawn(ticket, |task| async move { task.blocking(work).await });
+    }
+
+    fn ended(&mut self, epoch: Epoch, ticket: Ticket, result: Result<Reply, UserError>) {
+        let result = if epoch == self.epoch { result } else { Err(locked_meanwhile()) };
+        self.end(ticket, result);
+    }
+
+    /// The end of a command: exactly one event, whatever became of it.
+    pub(crate) fn end(&mut self, ticket: Ticket, result: Result<Reply, UserError>) {
+        self.running.remove(&ticket);
+        if self.view.jobs.iter().any(|job| job.ticket == ticket) {
+            Arc::make_mut(&mut self.view.jobs).retain(|job| job.ticket != ticket);
+        }
+        let event = match result {
+            Ok(reply) => Event::Done { ticket, reply },
+            Err(error) => {
+                // Errors of opening belong beside the passphrase field; what the user stopped is no news.
+                if self.room.is_some() && error.kind != ErrorKind::Cancelled {
+                    self.notice(NoticeKind::Error(error.clone()));
+                }
+                Event::Failed { ticket, error }
+            }
+        };
+        self.ctx.hub.emit(&event);
+    }
+
+    /// Lists a command among those that take a while.
+    pub(crate) fn job(&mut self, ticket: Ticket, title: String) {
+        let job = JobView { ticket, title, share: None, detail: String::new() };
+        Arc::make_mut(&mut self.view.jobs).push(job);
+    }
+
+    pub(crate) fn notice(&mut self, what: NoticeKind) {
+        let id = self.next_notice;
+        self.next_notice += 1;
+        let notices = Arc::make_mut(&mut self.view.notices);
+        notices.push(Notice { id, what });
+        if notices.len() > NOTICE_LIMIT {
+            notices.remove(0);
+        }
+    }
+
+    /// Applies a change, unless what it shows is older than what is shown.
+    pub(crate) fn change(&mut self, stamp: Stamp, change: Change) {
+        if let Some(slot) = change.slot() {
+            if self.stamps.get(&slot).is_some_and(|shown| *shown > stamp) {
+                return;
+            }
+            self.stamps.insert(slot, stamp);
+        }
+        let view = &mut self.view;
+        match change {
+            Change::Folders(folders) => view.folders = Arc::new(folders),
+            Change::Library(library) => view.library = Arc::new(library),
+            Change::Document(document) => view.document = document.map(|d| Arc::new(*d)),
+            Change::ImportLog(log) => view.import_log = log.map(Arc::new),
+            Change::Conversations(heads) => view.conversations = Arc::new(heads),
+            Change::Activity(rows) => view.activity = Arc::new(rows),
+            Change::Models(models) => Arc::make_mut(&mut view.models).models = models,
+            Change::Job(ticket, share, detail) => {
+                let jobs = Arc::make_mut(&mut view.jobs);
+                if let Some(job) = jobs.iter_mut().find(|job| job.ticket == ticket) {
+                    (job.share, job.detail) = (share, detail);
+                }
+            }
+            Change::Notice(what) => self.notice(what),
+            Change::Conversation(conversation) => self.show_conversation(conversation),
+            Change::Turns(conversation) => {
+                if view.conversation.as_ref().is_some_and(|open| open.id == conversation.id) {
+                    self.show_conversation(Some(conversation));
+                }
+            }
+            Change::Answering(id, answering) => self.show_answering(id, answering),
+            Change::Plugins(plugins) => self.show_plugins(plugins),
+            Change::Loading(ticket, share) => {
+                Arc::make_mut(&mut view.models).loading = Some((ticket, share));
+            }
+            Change::Loaded(ticket, loaded) => self.show_loaded(ticket, loaded),
+        }
+    }
+
+    /// Empties everything that came out of the vault.
+    pub(crate) fn forget(&mut self, vault: VaultState) {
+        self.view =
+            View { vault, vault_path: self.ctx.config.vault_dir.clone(), ..View::default() };
+        self.answers.clear();
+        self.runs = Runs::default();
+        // Whoever asked hears that there is nobody to ask.
+        self.questions.clear();
+        self.stamps.clear();
+        self.panels_stale = false;
+        self.ctx.hub.forget_progress();
+    }
+}
+
+fn locked_meanwhile() -> UserError {
+    UserError::cancelled("The vault was locked.")
+}

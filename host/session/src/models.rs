@@ -1,0 +1,219 @@
+//! Models: which there are, which is loaded.
+
+use std::path::{Path, PathBuf};
+
+use hearth_base::ModelId;
+use hearth_broker::{ModelFacts, ModelTrust};
+use hearth_engine_api::{LoadOptions, ModelInfo};
+use tokio::sync::mpsc;
+
+use crate::{
+    Command, Event, LoadedModel, ModelView, Reply, Ticket, UserError,
+    event_loop::EventLoop,
+    msg::{Change, Msg},
+    task::Task,
+};
+
+/// The preference that names the default model: [`BUNDLED`] or a number.
+const DEFAULT_KEY: &str = "default-model";
+const BUNDLED: &str = "bundled";
+/// Shares of a load that may wait to be shown.
+const SHARES: usize = 16;
+
+/// A model to load.
+struct Wanted {
+    id: Option<ModelId>,
+    path: PathBuf,
+    trust: ModelTrust,
+}
+
+impl EventLoop {
+    pub(crate) fn model_command(&mut self, ticket: Ticket, command: Command) {
+        match command {
+            Command::AddModel(path) => self.spawn(ticket, |task| add(task, path)),
+            Command::LoadModel(id) => {
+                self.job(ticket, "Loading the model".into());
+                self.spawn(ticket, move |task| load(task, Choice::This(id)));
+            }
+            Command::UnloadModel => self.spawn(ticket, |task| async move {
+                task.ctx.engine.unload().await;
+                task.show_async(Change::Loaded(task.ticket, Some(None))).await;
+                Ok(Reply::Unit)
+            }),
+            Command::RemoveModel(id) => {
+                let loaded = self.view.models.loaded.as_ref().is_some_and(|m| m.id == Some(id));
+                self.spawn(ticket, move |task| async move {
+                    if loaded {
+                        task.ctx.engine.unload().await;
+                        task.show_async(Change::Loaded(task.ticket, Some(None))).await;
+                    }
+                    task.blocking(move |task| {
+                        task.vault().remove_model(id)?;
+                        show(task)
+                    })
+                    .await?;
+                    Ok(Reply::Unit)
+                });
+            }
+            _ => self.end(ticket, Err(UserError::internal("Not a command about models."))),
+        }
+    }
+
+    pub(crate) fn inspect_model(&mut self, ticket: Ticket, path: PathBuf) {
+        let (ctx, epoch) = (std::sync::Arc::clone(&self.ctx), self.epoch);
+        self.tasks.spawn(async move {
+            let result = ctx
+                .engine
+                .inspect(path, LoadOptions::default())
+                .await
+                .map(|(info, memory)| Reply::ModelInspection(info, memory))
+                .map_err(UserError::from);
+            ctx.tell(Msg::Ended(epoch, ticket, result)).await;
+        });
+    }
+
+    /// Loads what was last used, in the background.
+    pub(crate) fn load_default_model(&mut self) {
+        if self.view.models.models.iter().any(|model| model.is_default && model.present) {
+            let ticket = self.ctx.next_ticket();
+            self.job(ticket, "Loading the model".into());
+            self.spawn(ticket, move |task| load(task, Choice::Default));
+        }
+    }
+
+    pub(crate) fn show_loaded(
+        &mut self,
+        ticket: Ticket,
+        loaded: Option<Option<(Option<ModelId>, ModelInfo)>>,
+    ) {
+        let models = std::sync::Arc::make_mut(&mut self.view.models);
+        if models.loading.is_some_and(|(loading, _)| loading == ticket) {
+            models.loading = None;
+        }
+        if let Some(loaded) = loaded {
+            models.loaded = loaded.map(|(id, info)| LoadedModel { id, info });
+        }
+    }
+}
+
+/// Which model to load.
+enum Choice {
+    Default,
+    /// This one, which becomes the default.
+    This(Option<ModelId>),
+}
+
+/// What can be loaded, the bundled model first.
+pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
+    let records = task.vault().models()?;
+    let preferred = task.vault().preference(DEFAULT_KEY)?;
+    let starter = task.ctx.config.starter_model.as_ref();
+    let bundled_is_default = match preferred.as_deref() {
+        Some(BUNDLED) | None => starter.is_some(),
+        Some(id) => starter.is_some() && !records.iter().any(|m| m.id.to_string() == id),
+    };
+    let bundled = starter.map(|path| ModelView {
+        id: None,
+        name: "Hearth starter".into(),
+        path: path.clone(),
+        is_default: bundled_is_default,
+        present: path.exists(),
+    });
+    let added = records.into_iter().map(|model| ModelView {
+        id: Some(model.id),
+        name: model.name,
+        present: model.path.exists(),
+        path: model.path,
+        is_default: model.is_default && !bundled_is_default,
+    });
+    Ok(bundled.into_iter().chain(added).collect())
+}
+
+fn show(task: &Task) -> Result<(), UserError> {
+    let stamp = task.ctx.stamp();
+    task.show(stamp, Change::Models(read(task)?));
+    Ok(())
+}
+
+async fn add(task: Task, path: PathBuf) -> Result<Reply, UserError> {
+    let path = std::path::absolute(&path)
+        .map_err(|error| crate::errors::file_error("find", &path, &error))?;
+    let (info, _memory) = task.ctx.engine.inspect(path.clone(), LoadOptions::default()).await?;
+    task.blocking(move |task| {
+        let name = if info.name.is_empty() { file_stem(&path) } else { info.name.clone() };
+        let id = task.vault().add_model(&path, &name, false)?;
+        task.audit(None, "A model was added.", true);
+        show(task)?;
+        Ok(Reply::Model(id))
+    })
+    .await
+}
+
+async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
+    let remember = matches!(choice, Choice::This(_));
+    let wanted = task.blocking(move |task| find(task, &choice)).await?;
+    let (sender, mut shares) = mpsc::channel(SHARES);
+    let loading = task.ctx.engine.load(
+        wanted.path.clone(),
+        LoadOptions::default(),
+        sender,
+        task.cancel.flag(),
+    );
+    tokio::pin!(loading);
+    task.show_async(Change::Loading(task.ticket, 0.0)).await;
+    let result = loop {
+        tokio::select! {
+            result = &mut loading => break result,
+            Some(share) = shares.recv() => {
+                task.show_async(Change::Loading(task.ticket, share)).await;
+                task.show_async(Change::Job(task.ticket, Some(share), String::new())).await;
+                task.ctx.hub.stream(&Event::LoadProgress { ticket: task.ticket, share }).await;
+            }
+        }
+    };
+    let info = match result {
+        Ok(info) => info,
+        Err(error) => {
+            task.show_async(Change::Loaded(task.ticket, None)).await;
+            return Err(error.into());
+        }
+    };
+    task.room
+        .broker
+        .set_model(Some(ModelFacts { trust: wanted.trust, context_tokens: info.context_tokens }));
+    let id = wanted.id;
+    task.show_async(Change::Loaded(task.ticket, Some(Some((id, info.clone()))))).await;
+    if remember {
+        task.blocking(move |task| {
+            let value = id.map_or_else(|| BUNDLED.to_owned(), |id| id.to_string());
+            task.vault().set_preference(DEFAULT_KEY, &value)?;
+            if let Some(id) = id {
+                task.vault().set_default_model(id)?;
+            }
+            show(task)
+        })
+        .await?;
+    }
+    Ok(Reply::Loaded(info))
+}
+
+fn find(task: &Task, choice: &Choice) -> Result<Wanted, UserError> {
+    let models = read(task)?;
+    let found = models.into_iter().find(|model| match choice {
+        Choice::Default => model.is_default,
+        Choice::This(id) => model.id == *id,
+    });
+    let model = found.ok_or_else(UserError::no_model)?;
+    let trust = match model.id {
+        None => ModelTrust::Public,
+        Some(id) => {
+            let public = task.vault().models()?.iter().any(|m| m.id == id && m.public);
+            if public { ModelTrust::Public } else { ModelTrust::Private(format!("model {id}")) }
+        }
+    };
+    Ok(Wanted { id: model.id, path: model.path, trust })
+}
+
+fn file_stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}

@@ -1,0 +1,123 @@
+//! What reaches the event loop.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hearth_base::{ConversationId, FolderId, PluginId};
+use hearth_broker::{PickQuestion, PluginNotice};
+use hearth_engine_api::ModelInfo;
+use hearth_vault::{AuditRow, ConversationHead, Document, Folder, ImportEntry};
+use tokio::sync::oneshot;
+
+use crate::{
+    Answering, Command, ConversationView, LibraryView, ModelView, NoticeKind, PluginView, Reply,
+    Ticket, UserError, event_loop::PickAnswer, task::Room,
+};
+
+/// Counts openings of the vault: what a task of an earlier opening says is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch(pub(crate) u64);
+
+/// When a reading was begun: an older reading never replaces a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(pub(crate) u64);
+
+/// Everything the event loop hears.
+pub(crate) enum Msg {
+    /// A shell asks something.
+    Command(Ticket, Command),
+    /// The vault is open.
+    Opened(Ticket, Box<Room>, Vec<Change>),
+    /// It is not.
+    NotOpened(Ticket, UserError),
+    /// The last task of an earlier opening is gone, and every key with it.
+    Closed(Option<Ticket>, Result<(), UserError>),
+    /// Something in the view has changed.
+    Change(Epoch, Stamp, Change),
+    /// A command has come to its end.
+    Ended(Epoch, Ticket, Result<Reply, UserError>),
+    /// A plugin's panels have changed.
+    Panels(Epoch),
+    /// The guest of a run has ended; its values may still be arriving.
+    GuestEnded(Epoch, PluginId, Ticket, Result<(), UserError>),
+    /// A plugin says how far it has come.
+    Progress(Epoch, PluginId, Option<u8>, String),
+    /// A plugin has something to tell.
+    PluginNotice(Epoch, PluginNotice),
+    /// A plugin saved something.
+    PluginSaved(Epoch),
+    /// A plugin asks the user to pick.
+    Asked(Epoch, u64, PickQuestion, PickAnswer),
+    /// It no longer waits for the answer.
+    Withdrawn(Epoch, u64),
+    /// Lock, end, and drop the sender.
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// A change of the view.
+pub(crate) enum Change {
+    /// Folders were read.
+    Folders(Vec<Folder>),
+    /// Documents were found.
+    Library(LibraryView),
+    /// A document was opened or closed.
+    Document(Option<Box<Document>>),
+    /// An import log was opened.
+    ImportLog(Option<(FolderId, Vec<ImportEntry>)>),
+    /// Conversations were read.
+    Conversations(Vec<ConversationHead>),
+    /// A conversation was opened, or is gone.
+    Conversation(Option<ConversationView>),
+    /// The turns of a conversation have changed; shown if it is the one open.
+    Turns(ConversationView),
+    /// An answer has grown (or, if `None`, has ended).
+    Answering(ConversationId, Option<Answering>),
+    /// Plugins were read.
+    Plugins(Vec<PluginView>),
+    /// What plugins did.
+    Activity(Vec<AuditRow>),
+    /// Models were read.
+    Models(Vec<ModelView>),
+    /// A load has begun or come further.
+    Loading(Ticket, f32),
+    /// A load has ended, perhaps without a model; `None` leaves the loaded one.
+    Loaded(Ticket, Option<Option<(Option<hearth_base::ModelId>, ModelInfo)>>),
+    /// A job has come further.
+    Job(Ticket, Option<f32>, String),
+    /// Something to tell the user.
+    Notice(NoticeKind),
+}
+
+/// The parts of the view for which order of readings matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Slot {
+    Folders,
+    Library,
+    Document,
+    ImportLog,
+    Conversations,
+    Conversation,
+    Plugins,
+    Activity,
+    Models,
+}
+
+impl Change {
+    /// The part it replaces as a whole, if any.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        Some(match self {
+            Self::Folders(_) => Slot::Folders,
+            Self::Library(_) => Slot::Library,
+            Self::Document(_) => Slot::Document,
+            Self::ImportLog(_) => Slot::ImportLog,
+            Self::Conversations(_) => Slot::Conversations,
+            Self::Conversation(_) => Slot::Conversation,
+            Self::Plugins(_) => Slot::Plugins,
+            Self::Activity(_) => Slot::Activity,
+            Self::Models(_) => Slot::Models,
+            _ => return None,
+        })
+    }
+}
+
+/// Answers under way, by conversation.
+pub(crate) type Answers = BTreeMap<ConversationId, Arc<Answering>>;

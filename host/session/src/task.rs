@@ -1,0 +1,155 @@
+//! What work beside the event loop has in hand.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::UNIX_EPOCH,
+};
+
+use hearth_base::PluginId;
+use hearth_broker::Broker;
+use hearth_engine_api::Engine;
+use hearth_vault::{AuditRow, Vault, VaultDir};
+use tokio::sync::mpsc;
+
+use crate::{
+    Config, Event, Ticket, UserError,
+    cancel::Cancel,
+    events::Hub,
+    msg::{Change, Epoch, Msg, Stamp},
+};
+
+/// What lives as long as the session.
+pub(crate) struct Ctx {
+    pub(crate) config: Config,
+    pub(crate) dir: VaultDir,
+    pub(crate) engine: Engine,
+    pub(crate) hub: Hub,
+    pub(crate) post: mpsc::Sender<Msg>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) tickets: AtomicU64,
+    stamps: AtomicU64,
+    /// Held while a vault is being opened or closed.
+    pub(crate) door: tokio::sync::Mutex<()>,
+}
+
+impl Ctx {
+    pub(crate) fn new(
+        config: Config,
+        engine: Engine,
+        hub: Hub,
+        post: mpsc::Sender<Msg>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Self {
+            dir: VaultDir::new(&config.vault_dir),
+            config,
+            engine,
+            hub,
+            post,
+            runtime,
+            tickets: AtomicU64::new(1),
+            stamps: AtomicU64::new(1),
+            door: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(crate) fn next_ticket(&self) -> Ticket {
+        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp(self.stamps.fetch_add(1, Ordering::SeqCst))
+    }
+
+    pub(crate) fn now_secs(&self) -> i64 {
+        let since = (self.config.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Tells the event loop. It is only gone when the whole session is.
+    pub(crate) async fn tell(&self, msg: Msg) {
+        self.post.send(msg).await.ok();
+    }
+
+    /// The same from a thread that may block.
+    pub(crate) fn tell_blocking(&self, msg: Msg) {
+        self.post.blocking_send(msg).ok();
+    }
+}
+
+/// What lives as long as the vault is open. Every clone is dropped at lock.
+#[derive(Clone)]
+pub(crate) struct Room {
+    pub(crate) epoch: Epoch,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) broker: Broker,
+}
+
+/// One command's work.
+#[derive(Clone)]
+pub(crate) struct Task {
+    pub(crate) ctx: Arc<Ctx>,
+    pub(crate) room: Room,
+    pub(crate) ticket: Ticket,
+    pub(crate) cancel: Cancel,
+    /// Taken when the command arrived.
+    pub(crate) stamp: Stamp,
+}
+
+impl Task {
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.room.vault
+    }
+
+    /// Changes the view, from a thread that may block. `stamp` is from before what it shows was read.
+    pub(crate) fn show(&self, stamp: Stamp, change: Change) {
+        self.ctx.tell_blocking(Msg::Change(self.room.epoch, stamp, change));
+    }
+
+    /// The same from a task.
+    pub(crate) async fn show_async(&self, change: Change) {
+        self.ctx.tell(Msg::Change(self.room.epoch, self.ctx.stamp(), change)).await;
+    }
+
+    /// Reports progress, from a thread that may block.
+    pub(crate) fn report(&self, event: &Event) {
+        if !self.cancel.is_cancelled() {
+            self.ctx.runtime.block_on(self.ctx.hub.stream(event));
+        }
+    }
+
+    /// Runs vault work on a thread of its own.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, UserError> + Send + 'static,
+    ) -> Result<T, UserError> {
+        let task = self.clone();
+        match tokio::task::spawn_blocking(move || work(&task)).await {
+            Ok(result) => result,
+            Err(_) => Err(UserError::internal("Work on the vault broke off.")),
+        }
+    }
+
+    /// Notes what was done, for the activity list. A log that cannot be written is no reason to undo what it tells of.
+    pub(crate) fn audit(&self, plugin: Option<&PluginId>, what: &str, allowed: bool) {
+        let row = AuditRow {
+            at_secs: self.ctx.now_secs(),
+            plugin: plugin.cloned(),
+            run: None,
+            what: what.to_owned(),
+            allowed,
+        };
+        if let Err(error) = self.vault().audit(&row) {
+            tracing::warn!(%error, "an activity row could not be written");
+        }
+    }
+
+    /// Where the files of installed components lie.
+    pub(crate) fn component_path(&self, hash: &str) -> PathBuf {
+        self.ctx.dir.plugins_dir().join(format!("{hash}.wasm"))
+    }
+}
