@@ -1,0 +1,8 @@
+//! The whole program, with real plugins in real processes and a model that answers by rule.
+
+#[path = "it/canary.rs"]
+mod canary;
+#[path = "it/main_job.rs"]
+mod main_job;
+#[path = "it/two_vaults.rs"]
+mod two_vaults;
