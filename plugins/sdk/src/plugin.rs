@@ -1,0 +1,106 @@
+//! The plugin trait and its registration.
+
+use crate::{Capability, Document, Error, Event, Failure};
+
+/// What a plugin offers. Every call runs in a fresh instance.
+pub trait Plugin {
+    /// Runs a command of the manifest, on the document in focus where the manifest asks for one.
+    ///
+    /// # Errors
+    /// The plugin's own words on why it could not.
+    fn run(command: &str, focus: Option<Document>) -> Result<(), Failure>;
+
+    /// Something happened in one of the plugin's panels.
+    ///
+    /// # Errors
+    /// The plugin's own words on why it could not react.
+    fn on_event(panel: &str, event: Event) -> Result<(), Failure> {
+        let _unused = (panel, event);
+        Err(Failure::Unsupported)
+    }
+
+    /// First start after an update. Only [`crate::storage`] is there.
+    ///
+    /// # Errors
+    /// The plugin's own words on why it cannot take over.
+    fn migrate(from_version: &str) -> Result<(), Failure> {
+        let _unused = from_version;
+        Ok(())
+    }
+}
+
+/// Makes a type that implements [`Plugin`] the component's plugin. Emits nothing in native builds, where a linker has no
+/// use for component exports.
+#[macro_export]
+macro_rules! register_plugin {
+    ($plugin:ty) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&str, Option<$crate::Document>) -> Result<(), $crate::Failure> =
+            <$plugin as $crate::Plugin>::run;
+
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "exports, generated")]
+        const _: () = {
+            struct Registered;
+
+            impl $crate::wit::exports::hearth::plugin::guest::Guest for Registered {
+                fn run(
+                    command: String,
+                    focus: Option<$crate::Document>,
+                ) -> Result<(), $crate::Failure> {
+                    $crate::log_panics();
+                    <$plugin as $crate::Plugin>::run(&command, focus)
+                }
+
+                fn on_event(panel: String, event: $crate::Event) -> Result<(), $crate::Failure> {
+                    $crate::log_panics();
+                    <$plugin as $crate::Plugin>::on_event(&panel, event)
+                }
+
+                fn migrate(from_version: String) -> Result<(), $crate::Failure> {
+                    $crate::log_panics();
+                    <$plugin as $crate::Plugin>::migrate(&from_version)
+                }
+            }
+
+    $crate::wit::export!(Registered with_types_in $crate::wit);
+        };
+    };
+}
+
+/// Tells the plugin's log why it panics; the panic itself then traps.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        crate::host::log(crate::host::Level::Error, &info.to_string());
+    }));
+}
+
+/// What the host refused ends the call, in words for the user.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Denied(power) => {
+                Self::BadInput(format!("it is not allowed to {}", power_words(power)))
+            }
+            Error::OverQuota(quota) => Self::BadInput(format!("it reached its limit of {quota:?}")),
+            Error::Invalid(words) => Self::Internal(words),
+            Error::Refused => Self::BadInput("the request was refused".into()),
+            Error::Unsupported => {
+                Self::Internal("this version of Hearth does not support a call it makes".into())
+            }
+        }
+    }
+}
+
+fn power_words(power: Capability) -> &'static str {
+    match power {
+        Capability::Model => "use the model",
+        Capability::PersonalModel => "use your fine-tuned model",
+        Capability::DocumentsRead => "use these documents",
+        Capability::DocumentsSearch => "search documents",
+        Capability::DocumentsSave => "save results",
+        Capability::Panel => "show this panel",
+        Capability::Storage => "keep anything",
+        Capability::RevealChoice | Capability::RevealText => "learn private content",
+    }
+}

@@ -1,0 +1,22 @@
+//! Builds, runs and tests Hearth, for people and for CI. It prints each thing it does and each thing it installs, and
+//! where something is missing it says how to get it.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod ci;
+mod guests;
+mod outcome;
+mod pack;
+mod run;
+mod shell;
+mod testing;
+mod wasm_target;
+mod workspace;
+
+pub use ci::ci;
+pub use guests::{build_plugins, pack_crate};
+pub use outcome::TaskError;
+pub use pack::{PackError, pack_component};
+pub use run::{RunOptions, run};
+pub use testing::test;
+pub use workspace::{Profile, Workspace};

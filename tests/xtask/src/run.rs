@@ -1,0 +1,77 @@
+//! Everything built and started.
+
+use std::{env, fs, process::Command};
+
+use crate::{
+    Profile, TaskError, Workspace, build_plugins,
+    shell::{self, say},
+};
+
+/// How to start.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// On the command line even where there is a display.
+    pub headless: bool,
+    /// Handed to the program.
+    pub args: Vec<String>,
+}
+
+/// Builds the programs and the plugins optimised, then opens the window, or does the main job on the command line.
+///
+/// # Errors
+/// [`TaskError`].
+pub fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), TaskError> {
+    let headless = options.headless || !has_display();
+    if headless && !options.headless {
+        say("no display found, so this runs on the command line");
+    }
+    check_tools()?;
+    workspace.build(Profile::Release, &["--package", "hearth-cli"])?;
+    if !headless {
+        workspace.build(Profile::Release, &["--package", "hearth-gui"])?;
+    }
+    workspace.build_runtime(Profile::Release)?;
+    build_plugins(workspace, Profile::Release)?;
+    copy_starter(workspace, Profile::Release)?;
+
+    let program = if headless { "hearth" } else { "hearth-gui" };
+    let path =
+        workspace.programs(Profile::Release).join(format!("{program}{}", env::consts::EXE_SUFFIX));
+    let mut command = Command::new(path);
+    command.current_dir(&workspace.root);
+    if headless {
+        command.arg("demo");
+    }
+    shell::run(command.args(&options.args))
+}
+
+/// Puts the starter model beside a profile's programs, if the repository has it.
+pub(crate) fn copy_starter(workspace: &Workspace, profile: Profile) -> Result<(), TaskError> {
+    let from = workspace.root.join("engine/starter/hearth-starter.gguf");
+    if !from.is_file() {
+        say("the repository holds no starter model; add one of your own with `hearth model add`");
+        return Ok(());
+    }
+    let to = workspace.programs(profile).join("hearth-starter.gguf");
+    fs::copy(&from, &to).map(drop).map_err(|source| TaskError::File { path: to, source })
+}
+
+/// What the native parts need, told before a build of minutes fails on it.
+pub(crate) fn check_tools() -> Result<(), TaskError> {
+    for (program, needed_for) in [("cc", "SQLCipher"), ("make", "OpenSSL"), ("perl", "OpenSSL")] {
+        if shell::read(Command::new(program).arg("--version")).is_none() {
+            return Err(TaskError::Missing(format!(
+                "`{program}` is missing; building {needed_for} needs it.\n\
+                 Debian, Ubuntu:  apt install build-essential perl\n\
+                 Fedora:          dnf install gcc make perl\n\
+                 macOS:           xcode-select --install"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn has_display() -> bool {
+    let set = |variable| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    cfg!(not(all(unix, not(target_os = "macos")))) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
