@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod backend;
 mod checkpoint;
 pub mod inspect;
 pub mod models;
@@ -15,6 +16,7 @@ pub mod tokenizer;
 pub mod weights;
 mod workers;
 
+pub use backend::CandleBackend;
 pub use checkpoint::Checkpoint;
 pub use sample::{Candidate, Sampler, candidates, largest};
 

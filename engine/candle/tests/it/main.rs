@@ -1,6 +1,15 @@
 //! What the engine does with whole files: real vocabularies, templates and weights.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
+mod backend;
+mod corrupt;
 mod data;
+mod formats;
 mod golden;
 mod template;
 mod tokenizer;
+mod toy;

@@ -74,3 +74,31 @@ fn ids_decode_to_the_text_they_came_from() {
         }
     }
 }
+
+/// Prompts of the golden records: a `tokenizer.json` and the same vocabulary inside GGUF files.
+#[test]
+fn prompts_give_the_golden_ids() {
+    let Some(folder) = test_data("prompts_give_the_golden_ids", "models") else { return };
+    let text = fs::read_to_string(folder.join("golden.jsonl")).unwrap();
+    let mut seen = 0;
+    for line in text.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let path = folder.join(record["model"].as_str().unwrap());
+        let tokenizer = match path.extension().and_then(|e| e.to_str()) {
+            Some("gguf") => Tokenizer::from_gguf(&metadata(&path)),
+            Some("safetensors") => {
+                Tokenizer::from_json_file(&path.with_file_name("tokenizer.json"))
+            }
+            _ => continue,
+        }
+        .unwrap();
+        let mut ids: Vec<u32> =
+            tokenizer.bos().filter(|_| tokenizer.add_bos()).into_iter().collect();
+        let prompt = record["prompt"].as_str().unwrap();
+        ids.extend(tokenizer.encode(prompt, Special::Plain).unwrap());
+        let expected: Vec<u32> = serde_json::from_value(record["prompt_ids"].clone()).unwrap();
+        assert_eq!(ids, expected, "{} {prompt:?}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 10, "only {seen} records");
+}
