@@ -3,9 +3,8 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Backend, ChatMessage, Constraint, EngineError, GenerateEvent, GenerateRequest, Generated,
-    LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, Role, StopReason,
-    Usage,
+    Backend, Constraint, EngineError, GenerateEvent, GenerateRequest, Generated, LanguageModel,
+    LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, StopReason, Usage,
 };
 
 type Script = dyn Fn(&Prompt) -> String + Send + Sync;
@@ -167,7 +166,7 @@ impl LanguageModel for FakeModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Engine;
+    use crate::{ChatMessage, Engine, Role};
 
     fn chat(text: &str) -> GenerateRequest {
         GenerateRequest::new(Prompt::Chat(vec![ChatMessage::new(Role::User, text)]))
