@@ -1,8 +1,12 @@
 //! Real weights against an independent float64 implementation: logits, greedy continuations, likelihoods.
 
-use std::{fs, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
-use hearth_engine_candle::inspect::{Probe, probe};
+use hearth_engine_api::{Backend, GenerateRequest, LoadOptions, Prompt, StopReason};
+use hearth_engine_candle::{
+    CandleBackend,
+    inspect::{Probe, probe},
+};
 use serde_json::Value;
 
 use crate::data::test_data;
@@ -111,4 +115,37 @@ fn a_folder_is_its_file() {
     let Some(folder) = test_data("a_folder_is_its_file", "models/stories656k") else { return };
     let by_file = probe(&folder.join("model.safetensors"), &[1, 80, 147], 8, None).unwrap();
     assert_eq!(probe(&folder, &[1, 80, 147], 8, None).unwrap(), by_file);
+}
+
+/// From text to text, through the engine as the rest of the program uses it.
+#[test]
+fn the_backend_tells_the_story_the_reference_tells() {
+    let test = "the_backend_tells_the_story_the_reference_tells";
+    let Some(folder) = test_data(test, "models/stories656k") else { return };
+    for path in [folder.clone(), folder.join("gguf/stories656k-f32.gguf")] {
+        let keep_on = &mut |_share: f32| ControlFlow::Continue(());
+        let mut model = CandleBackend.load(&path, &LoadOptions::default(), keep_on).unwrap();
+        let info = model.info().clone();
+        assert_eq!(
+            (info.context_tokens, info.vocabulary, info.weight_format.as_str()),
+            (512, 2048, "F32")
+        );
+        let story = Prompt::Text("Once upon a time".into());
+        let request = GenerateRequest { max_tokens: 48, ..GenerateRequest::new(story) };
+        let mut ignore = |_event| ControlFlow::Continue(());
+        let done = model.generate(&request, &mut ignore).unwrap();
+        assert_eq!(done.usage.prompt_tokens, 6);
+        let start = ", a little girl named Lily lived in a small house with her mom, dad, and her dog, Spot, \
+                     Spot, loved to play all day. One day, Lily saw a small bird on the ground. She picked it up";
+        assert!(done.text.starts_with(start), "{:?}", done.text);
+        let ends = GenerateRequest {
+            prompt: Prompt::Text("\"Can I play with you?\" asked Tom.".into()),
+            ..request
+        };
+        let done = model.generate(&ends, &mut ignore).unwrap();
+        assert_eq!(
+            (done.stop, done.tokens.as_slice()),
+            (StopReason::EndOfText, [208, 183, 209, 210].as_slice())
+        );
+    }
 }

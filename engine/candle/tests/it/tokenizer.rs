@@ -94,10 +94,13 @@ fn prompts_give_the_golden_ids() {
         .unwrap();
         let mut ids: Vec<u32> =
             tokenizer.bos().filter(|_| tokenizer.add_bos()).into_iter().collect();
-        let prompt = record["prompt"].as_str().unwrap();
-        ids.extend(tokenizer.encode(prompt, Special::Plain).unwrap());
-        let expected: Vec<u32> = serde_json::from_value(record["prompt_ids"].clone()).unwrap();
-        assert_eq!(ids, expected, "{} {prompt:?}", path.display());
+        let (text, expected) = match record["prompt"].as_str() {
+            Some(prompt) => (prompt, &record["prompt_ids"]),
+            None => (record["nll_text"].as_str().unwrap(), &record["ids"]),
+        };
+        ids.extend(tokenizer.encode(text, Special::Plain).unwrap());
+        let expected: Vec<u32> = serde_json::from_value(expected.clone()).unwrap();
+        assert_eq!(ids, expected, "{} {text:?}", path.display());
         seen += 1;
     }
     assert!(seen >= 10, "only {seen} records");
