@@ -284,6 +284,10 @@ impl Tokenizer {
         self.table.get(id).is_some_and(|entry| entry.kind == Kind::Control)
     }
 
+    fn is_ordinary(&self, id: u32) -> bool {
+        self.table.get(id).is_some_and(|entry| entry.kind == Kind::Normal)
+    }
+
     /// Begin of text.
     pub fn bos(&self) -> Option<u32> {
         self.bos

@@ -25,7 +25,8 @@ impl<'t> DecodeStream<'t> {
         if bytes.is_empty() {
             return None;
         }
-        if std::mem::take(&mut self.strip_blank) {
+        // A token that is a blank by its own right was not put there by the encoder.
+        if std::mem::take(&mut self.strip_blank) && self.tokenizer.is_ordinary(id) {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
         }
         self.pending.extend_from_slice(bytes);

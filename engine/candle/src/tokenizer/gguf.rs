@@ -135,12 +135,12 @@ impl Tokens {
         let mut table = Table::default();
         let mut spelled = Vec::new();
         for (id, text, kind) in self.iter() {
+            if matches!(kind, Kind::Control | Kind::UserDefined | Kind::Unknown) {
+                spelled.push(Spelled::new(id, text, kind));
+            }
             let bytes = match kind {
                 Kind::Normal => bytes_of(text),
-                Kind::Control | Kind::UserDefined => {
-                    spelled.push(Spelled::new(id, text, kind));
-                    text.as_bytes().into()
-                }
+                Kind::Control | Kind::UserDefined => text.as_bytes().into(),
                 Kind::Byte => {
                     byte_of_name(text).map(|byte| Box::from([byte])).ok_or_else(|| {
                         malformed(format!("token {id} is marked as a byte, but is {text:?}"))

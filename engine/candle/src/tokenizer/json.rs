@@ -1,9 +1,11 @@
 //! Vocabularies in Hugging Face's `tokenizer.json`, with what the files beside it add.
 
+mod beside;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, HashSet},
-    fs,
-    io::Read,
     path::Path,
 };
 
@@ -14,6 +16,8 @@ use tokenizers::{
     ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, models::wordpiece::WordPiece,
 };
 
+use beside::{SideFiles, read_limited};
+
 use super::{
     Algorithm, Parts, Tokenizer,
     bpe::{BpeParts, Library, split_merge},
@@ -23,12 +27,11 @@ use super::{
 
 /// The largest vocabularies in use take about a tenth of this.
 const MAX_FILE_BYTES: u64 = 256 << 20;
-/// Configuration files and templates are far smaller.
-const MAX_SIDE_FILE_BYTES: u64 = 16 << 20;
 
 impl Tokenizer {
     /// Reads a `tokenizer.json`. Where `tokenizer_config.json`, `generation_config.json`, `config.json`
-    /// or `chat_template.jinja` lie beside it, they say what begins and ends a text.
+    /// or `chat_template.jinja` lie beside it, they say what begins and ends a text. Added tokens are
+    /// looked for in the text as it is given, before the file's normaliser sees it.
     ///
     /// # Errors
     /// [`LoadError::Io`] where the file cannot be read, `Malformed` where its parts do not fit together,
@@ -82,6 +85,51 @@ struct BpeFile {
     ignore_merges: bool,
 }
 
+impl BpeFile {
+    /// Checks what the library would pass over; returns the id of the unknown token, if there is one.
+    fn check(&self, byte_level: bool) -> Result<Option<u32>, LoadError> {
+        let affix = |affix: &Option<String>| affix.as_ref().is_some_and(|text| !text.is_empty());
+        if affix(&self.continuing_subword_prefix) || affix(&self.end_of_word_suffix) {
+            return Err(LoadError::Unsupported {
+                what: "a BPE vocabulary with word prefixes or suffixes".into(),
+            });
+        }
+        let bytes = self.vocab.keys().filter(|text| byte_of_name(text).is_some()).count();
+        let spells_all = byte_level || self.byte_fallback && bytes == 256;
+        let Some(text) = &self.unk_token else {
+            return if spells_all {
+                Ok(None)
+            } else {
+                Err(malformed("the vocabulary has neither byte tokens nor an unknown token"))
+            };
+        };
+        let id = self.vocab.get(text).copied();
+        id.map(Some).ok_or_else(|| {
+            malformed(format!("the unknown token {text:?} is not in the vocabulary"))
+        })
+    }
+
+    /// The merges that neither take nor make a control token, a byte token or the unknown token.
+    fn merges_without(&self, control: &HashSet<&str>) -> Result<Vec<(String, String)>, LoadError> {
+        let barred = |text: &str| {
+            control.contains(text)
+                || self.unk_token.as_deref() == Some(text)
+                || self.byte_fallback && byte_of_name(text).is_some()
+        };
+        let mut merges = Vec::with_capacity(self.merges.len());
+        for (rank, merge) in self.merges.iter().enumerate() {
+            let (left, right) = match merge {
+                MergeFile::Joined(merge) => split_merge(rank, merge)?,
+                MergeFile::Pair(left, right) => (left.clone(), right.clone()),
+            };
+            if !barred(&left) && !barred(&right) && !barred(&format!("{left}{right}")) {
+                merges.push((left, right));
+            }
+        }
+        Ok(merges)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum MergeFile {
@@ -105,10 +153,36 @@ enum Alphabet {
     WordPiece,
 }
 
+impl Alphabet {
+    fn entry(self, token: &str) -> Entry {
+        let bytes = match self {
+            Self::ByteLevel => byte_level_bytes(token),
+            Self::SentencePiece => match byte_of_name(token) {
+                Some(byte) => return Entry { bytes: Box::from([byte]), kind: Kind::Byte },
+                None => sentencepiece_bytes(token),
+            },
+            Self::WordPiece => match token.strip_prefix("##") {
+                Some(inner) => inner.as_bytes().into(),
+                None => format!(" {token}").into_bytes().into(),
+            },
+        };
+        Entry { bytes, kind: Kind::Normal }
+    }
+}
+
+/// A model built from its part of the file, with what the table needs to know of it.
+struct Built {
+    model: ModelWrapper,
+    /// All tokens of the model, control tokens among them.
+    vocab: HashMap<String, u32>,
+    unknown: Option<u32>,
+    alphabet: Alphabet,
+}
+
 impl File {
     fn into_parts(self, side: SideFiles) -> Result<Parts, LoadError> {
         let kind = self.model.get("type").and_then(Value::as_str).map(str::to_owned);
-        let (model, vocab, unknown, alphabet) = match kind.as_deref() {
+        let Built { model, vocab, unknown, alphabet } = match kind.as_deref() {
             // Old files leave the type out; merges give BPE away.
             Some("BPE") => self.bpe()?,
             None if self.model.get("merges").is_some() => self.bpe()?,
@@ -141,66 +215,32 @@ impl File {
         self.added_tokens.iter().filter(|t| t.special).map(|t| t.content.as_str()).collect()
     }
 
-    fn bpe(
-        &self,
-    ) -> Result<(ModelWrapper, HashMap<String, u32>, Option<u32>, Alphabet), LoadError> {
+    fn bpe(&self) -> Result<Built, LoadError> {
         let file = BpeFile::deserialize(&self.model)
             .map_err(|e| malformed(format!("the BPE model of tokenizer.json: {e}")))?;
-        let affix = |affix: &Option<String>| affix.as_ref().is_some_and(|text| !text.is_empty());
-        if affix(&file.continuing_subword_prefix) || affix(&file.end_of_word_suffix) {
-            return Err(LoadError::Unsupported {
-                what: "a BPE vocabulary with word prefixes or suffixes".into(),
-            });
-        }
         let byte_level = [&self.pre_tokenizer, &self.normalizer, &self.decoder]
             .into_iter()
             .flatten()
             .any(|part| has_type(part, "ByteLevel"));
-        let bytes = file.vocab.keys().filter(|text| byte_of_name(text).is_some()).count();
-        let spells_all = file.byte_fallback && bytes == 256;
-        if !byte_level && !spells_all && file.unk_token.is_none() {
-            return Err(malformed("the vocabulary has neither byte tokens nor an unknown token"));
-        }
-        let unknown = match &file.unk_token {
-            Some(text) => Some(*file.vocab.get(text).ok_or_else(|| {
-                malformed(format!("the unknown token {text:?} is not in the vocabulary"))
-            })?),
-            None => None,
-        };
+        let unknown = file.check(byte_level)?;
         // Text must not come to be a control token by way of merges.
         let control = self.control_texts();
-        let barred = |text: &str| {
-            control.contains(text)
-                || file.unk_token.as_deref() == Some(text)
-                || file.byte_fallback && byte_of_name(text).is_some()
-        };
-        let mut merges = Vec::with_capacity(file.merges.len());
-        for (rank, merge) in file.merges.iter().enumerate() {
-            let (left, right) = match merge {
-                MergeFile::Joined(merge) => split_merge(rank, merge)?,
-                MergeFile::Pair(left, right) => (left.clone(), right.clone()),
-            };
-            if !barred(&left) && !barred(&right) && !barred(&format!("{left}{right}")) {
-                merges.push((left, right));
-            }
-        }
+        let merges = file.merges_without(&control)?;
         let mut vocab = file.vocab.clone();
         vocab.retain(|text, id| !control.contains(text.as_str()) || Some(*id) == unknown);
         let parts = BpeParts {
             vocab,
             merges,
-            unk_token: file.unk_token.clone(),
+            unk_token: file.unk_token,
             fuse_unk: file.fuse_unk,
             byte_fallback: file.byte_fallback,
             ignore_merges: file.ignore_merges,
         };
         let alphabet = if byte_level { Alphabet::ByteLevel } else { Alphabet::SentencePiece };
-        Ok((parts.build()?.into(), file.vocab, unknown, alphabet))
+        Ok(Built { model: parts.build()?.into(), vocab: file.vocab, unknown, alphabet })
     }
 
-    fn word_piece(
-        &self,
-    ) -> Result<(ModelWrapper, HashMap<String, u32>, Option<u32>, Alphabet), LoadError> {
+    fn word_piece(&self) -> Result<Built, LoadError> {
         let file = WordPieceFile::deserialize(&self.model)
             .map_err(|e| malformed(format!("the WordPiece model of tokenizer.json: {e}")))?;
         let unknown = *file
@@ -217,7 +257,12 @@ impl File {
             .max_input_chars_per_word(file.max_input_chars_per_word)
             .build()
             .map_err(|e| malformed(format!("the WordPiece vocabulary: {e}")))?;
-        Ok((model.into(), file.vocab, Some(unknown), Alphabet::WordPiece))
+        Ok(Built {
+            model: model.into(),
+            vocab: file.vocab,
+            unknown: Some(unknown),
+            alphabet: Alphabet::WordPiece,
+        })
     }
 
     /// The table by id, and the tokens recognised by their spelling.
@@ -245,35 +290,21 @@ impl File {
                 _ => token.content.as_bytes().into(),
             };
             table.insert(token.id, Entry { bytes, kind })?;
-            if kind != Kind::Unknown {
-                let mut entry = Spelled::new(token.id, token.content.as_str(), kind);
-                entry.strip_left = token.lstrip;
-                entry.strip_right = token.rstrip;
-                entry.single_word = token.single_word;
-                spelled.push(entry);
-            }
+            let mut entry = Spelled::new(token.id, token.content.as_str(), kind);
+            entry.strip_left = token.lstrip;
+            entry.strip_right = token.rstrip;
+            entry.single_word = token.single_word;
+            spelled.push(entry);
         }
         let added: HashSet<&str> = self.added_tokens.iter().map(|t| t.content.as_str()).collect();
         let mut rest: Vec<_> =
             vocab.into_iter().filter(|(text, _)| !added.contains(text.as_str())).collect();
         rest.sort_unstable_by_key(|(_, id)| *id);
         for (text, id) in rest {
-            let entry = match alphabet {
-                _ if Some(id) == unknown => {
-                    Entry { bytes: "\u{FFFD}".as_bytes().into(), kind: Kind::Unknown }
-                }
-                Alphabet::ByteLevel => Entry { bytes: byte_level_bytes(&text), kind: Kind::Normal },
-                Alphabet::SentencePiece => match byte_of_name(&text) {
-                    Some(byte) => Entry { bytes: Box::from([byte]), kind: Kind::Byte },
-                    None => Entry { bytes: sentencepiece_bytes(&text), kind: Kind::Normal },
-                },
-                Alphabet::WordPiece => Entry {
-                    bytes: match text.strip_prefix("##") {
-                        Some(inner) => inner.as_bytes().into(),
-                        None => format!(" {text}").into_bytes().into(),
-                    },
-                    kind: Kind::Normal,
-                },
+            let entry = if Some(id) == unknown {
+                Entry { bytes: "\u{FFFD}".as_bytes().into(), kind: Kind::Unknown }
+            } else {
+                alphabet.entry(&text)
             };
             table.insert(id, entry)?;
         }
@@ -361,89 +392,4 @@ fn replace_scheme(part: &mut Value) -> bool {
         }
     }
     found
-}
-
-/// What the files beside `tokenizer.json` say.
-#[derive(Default)]
-struct SideFiles {
-    bos_token: Option<String>,
-    eos_token: Option<String>,
-    add_bos: Option<bool>,
-    end_ids: Vec<u32>,
-    chat_template: Option<String>,
-}
-
-impl SideFiles {
-    fn beside(path: &Path) -> Result<Self, LoadError> {
-        let mut side = Self::default();
-        let folder = path.parent().unwrap_or(Path::new("."));
-        if let Some(config) = read_json(&folder.join("tokenizer_config.json"))? {
-            side.bos_token = token_text(config.get("bos_token"));
-            side.eos_token = token_text(config.get("eos_token"));
-            side.add_bos = config.get("add_bos_token").and_then(Value::as_bool);
-            side.chat_template = config.get("chat_template").and_then(template_source);
-        }
-        for name in ["generation_config.json", "config.json"] {
-            if side.end_ids.is_empty()
-                && let Some(config) = read_json(&folder.join(name))?
-                && let Some(ids) = config.get("eos_token_id")
-            {
-                side.end_ids = id_list(ids);
-            }
-        }
-        let template = folder.join("chat_template.jinja");
-        if template.is_file() {
-            let source = String::from_utf8(read_limited(&template, MAX_SIDE_FILE_BYTES)?);
-            side.chat_template =
-                Some(source.map_err(|e| malformed(format!("chat_template.jinja: {e}")))?);
-        }
-        Ok(side)
-    }
-}
-
-/// A token, given as a string or as an object with its content.
-fn token_text(value: Option<&Value>) -> Option<String> {
-    let value = value?;
-    value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
-}
-
-/// One template, or the one called "default" of several.
-fn template_source(value: &Value) -> Option<String> {
-    let named = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some("default");
-    value
-        .as_str()
-        .or_else(|| value.as_array()?.iter().find(named)?.get("template")?.as_str())
-        .map(str::to_owned)
-}
-
-/// One id or several.
-fn id_list(value: &Value) -> Vec<u32> {
-    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    match value.as_array() {
-        Some(list) => list.iter().filter_map(id).collect(),
-        None => id(value).into_iter().collect(),
-    }
-}
-
-fn read_json(path: &Path) -> Result<Option<Value>, LoadError> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let bytes = read_limited(path, MAX_SIDE_FILE_BYTES)?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        malformed(format!("{name} beside the tokenizer: {e}"))
-    })
-}
-
-/// Reads a whole file unless it is larger than `limit_bytes`.
-fn read_limited(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, LoadError> {
-    let io = |source| LoadError::Io { path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(io)?;
-    let mut bytes = Vec::new();
-    file.take(limit_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > limit_bytes {
-        return Err(malformed(format!("the file is larger than {limit_bytes} bytes")));
-    }
-    Ok(bytes)
 }

@@ -59,9 +59,9 @@ impl Spelled {
         }
     }
 
-    /// Whether it is a control token, or a user-defined tag rather than a stretch of ordinary text.
+    /// Whether it is a control token or its like, or a user-defined tag rather than a stretch of ordinary text.
     fn is_markup(&self) -> bool {
-        if self.kind == Kind::Control {
+        if matches!(self.kind, Kind::Control | Kind::Unknown) {
             return true;
         }
         let text = self.text.trim();
