@@ -117,19 +117,19 @@ impl StandIns {
         }
         // Reasoning marks in the model's own words stay visible to the template, which leaves out what
         // they enclose; unless the vocabulary counts them among the control tokens.
+        let is_control =
+            |mark: &str| tokenizer.token_to_id(mark).is_some_and(|id| tokenizer.is_special(id));
+        let marks: Vec<&str> = REASONING.into_iter().filter(|mark| !is_control(mark)).collect();
         let mut masked = String::with_capacity(content.len() * 2);
-        let mut rest = content;
-        while let Some((start, mark)) = REASONING
-            .iter()
-            .filter(|mark| !tokenizer.token_to_id(mark).is_some_and(|id| tokenizer.is_special(id)))
-            .filter_map(|mark| Some((rest.find(mark)?, *mark)))
-            .min()
-        {
-            masked.push_str(&self.mask_text(&rest[..start]));
-            masked.push_str(mark);
-            rest = &rest[start + mark.len()..];
+        let mut done = 0;
+        for (start, _) in content.match_indices('<') {
+            if let Some(mark) = marks.iter().find(|mark| content[start..].starts_with(**mark)) {
+                masked.push_str(&self.mask_text(&content[done..start]));
+                masked.push_str(mark);
+                done = start + mark.len();
+            }
         }
-        masked + &self.mask_text(rest)
+        masked + &self.mask_text(&content[done..])
     }
 
     fn mask_text(&self, text: &str) -> String {

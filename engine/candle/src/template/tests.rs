@@ -1,6 +1,6 @@
 //! What templates may and may not do, and what hostile messages come to.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use candle_core::quantized::gguf_file::Value as Gguf;
 use hearth_engine_api::{ChatMessage, EngineError, Role};
@@ -8,7 +8,7 @@ use jiff::civil::{DateTime, date};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{ChatTemplate, TemplateError};
+use super::{ChatTemplate, RenderFileError, TemplateError, render_file};
 use crate::tokenizer::{Special, Tokenizer};
 
 const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n\
@@ -165,6 +165,31 @@ fn templates_without_end_are_stopped() {
     let long = "x".repeat(2 << 20);
     assert!(matches!(ChatTemplate::new(&long), Err(TemplateError::TooLong { .. })));
     assert!(render("{% include 'passwd' %}", json!({})).is_err());
+}
+
+#[test]
+fn files_render_or_say_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let template = file("t.jinja", "{{ z }}{{ a | tojson }} {{ strftime_now('%H:%M') }}");
+    let context = file("c.json", r#"{"z": "é", "a": {"y": 1, "b": 2}}"#);
+    let now = Some("2024-07-26T12:00");
+    assert_eq!(render_file(&template, &context, now).unwrap(), r#"é{"y": 1, "b": 2} 12:00"#);
+    assert!(render_file(&template, &context, None).is_ok());
+    let wrong =
+        |template: &Path, context: &Path, now| render_file(template, context, now).unwrap_err();
+    let noon = wrong(&template, &context, Some("noon"));
+    assert!(matches!(noon, RenderFileError::Now { given } if given == "noon"));
+    let list = wrong(&template, &file("l.json", "[1]"), now);
+    assert!(matches!(list, RenderFileError::Context { .. }));
+    let absent = wrong(&folder.path().join("none"), &context, now);
+    assert!(matches!(absent, RenderFileError::Io { .. }));
+    let refusing = wrong(&file("r.jinja", "{{ raise_exception('no') }}"), &context, now);
+    assert!(matches!(refusing, RenderFileError::Template(TemplateError::Refused { .. })));
 }
 
 #[test]
