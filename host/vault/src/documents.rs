@@ -2,6 +2,7 @@
 
 mod search;
 mod types;
+mod whole;
 
 use std::collections::BTreeSet;
 
@@ -432,3 +433,6 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> rusqlite:
 fn unreadable() -> rusqlite::Error {
     rusqlite::Error::InvalidColumnType(0, String::new(), rusqlite::types::Type::Text)
 }
+
+#[cfg(test)]
+mod tests;
