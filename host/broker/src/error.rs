@@ -47,6 +47,12 @@ pub enum BeginError {
         /// Longest allowed.
         limit_bytes: usize,
     },
+    /// What earlier runs left could not be read.
+    #[error("the plugin could not be prepared: {why}")]
+    NotReady {
+        /// Why, in the user's words.
+        why: String,
+    },
     /// The vault has been locked.
     #[error("the vault is locked")]
     Locked,
@@ -74,7 +80,4 @@ pub enum ValueError {
     /// The vault has been locked.
     #[error("the vault is locked")]
     Locked,
-    /// The vault failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

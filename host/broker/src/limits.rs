@@ -114,16 +114,11 @@ impl Meter {
     pub(crate) fn model(
         &mut self,
         limits: &Limits,
-        prompt: &[Message],
+        literal_bytes: usize,
         max_tokens: u64,
         each: bool,
     ) -> Result<(), GuestError> {
-        let literals: usize = prompt
-            .iter()
-            .flat_map(|message| &message.parts)
-            .map(|part| if let Part::Literal(text) = part { text.len() } else { 0 })
-            .sum();
-        let once = max_tokens + literals.div_ceil(4) as u64 + limits.flat_tokens;
+        let once = max_tokens + literal_bytes.div_ceil(4) as u64 + limits.flat_tokens;
         let charge = if each { once * limits.each_factor } else { once };
         if self.tokens + charge > limits.tokens {
             return Err(GuestError::OverQuota(Quota::Tokens));

@@ -193,7 +193,10 @@ mod tests {
             assert_eq!(decide(&manifest(EVERYTHING), &everything_granted(), access), denied);
         }
         let unknown = Verdict::Deny(Denial::UnknownSlot);
-        assert_eq!(decide(&manifest(EVERYTHING), &everything_granted(), Access::Slot("x")), unknown);
+        assert_eq!(
+            decide(&manifest(EVERYTHING), &everything_granted(), Access::Slot("x")),
+            unknown
+        );
     }
 
     #[test]

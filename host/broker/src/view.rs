@@ -41,7 +41,10 @@ pub enum PanelNode {
     Value(ValueView),
     /// `None` while even the number of elements is not known.
     Items(Option<Vec<ValueView>>),
-    Picker { id: String, items: Option<Vec<ValueView>> },
+    Picker {
+        id: String,
+        items: Option<Vec<ValueView>>,
+    },
     Button(Button),
     Input(Input),
     Progress(Option<u8>),

@@ -1,0 +1,282 @@
+//! The broker as the session sees it.
+
+use std::sync::Arc;
+
+use hearth_base::{
+    Date, DocumentId, Event, Export, Focus, Invocation, InvocationInfo, Label, Manifest, Origin,
+    PluginId, RunId, Source,
+};
+use hearth_engine_api::Engine;
+use hearth_vault::Vault;
+use tokio::runtime::Handle as Runtime;
+
+use crate::{
+    Asker, BeginError, Client, Limits, ModelFacts, Observer, PanelKey, PanelView, Start,
+    ValueError, ValueId, escape_words,
+    inner::{Inner, Outside},
+    ops::{documents, storage},
+    permit::Permit,
+    policy::{Access, Verdict, decide},
+    scope::Scope,
+    values::{Fault, Flow, Kind, Node, Op},
+};
+
+/// Version of the plugin interface the host speaks.
+const API: (u16, u16, u16) = (0, 1, 0);
+
+/// Gives plugins what they may have. Cheap to clone; made when a vault is unlocked, and ended by [`Broker::shutdown`]
+/// before it is locked.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+impl Broker {
+    /// A broker over an open vault, with the usual [`Limits`]. `runtime` must have its timer enabled.
+    pub fn new(
+        vault: Arc<Vault>,
+        engine: Engine,
+        observer: Arc<dyn Observer>,
+        asker: Arc<dyn Asker>,
+        runtime: Runtime,
+    ) -> Self {
+        let limits = Limits::default();
+        let outside = Outside { vault, engine, observer, asker, runtime, limits };
+        Self { inner: Inner::new(outside) }
+    }
+
+    /// Tells what model is loaded; `None` while there is none or while it is being exchanged. Call it with `None`
+    /// before another model is loaded, so that no answer is ever taken for a public model's that is not.
+    pub fn set_model(&self, facts: Option<ModelFacts>) {
+        self.inner.set_model(facts);
+    }
+
+    /// Prepares a run: checks the plugin and the gesture, numbers the run, freezes settings, storage and grant. Blocks
+    /// on the vault.
+    ///
+    /// # Errors
+    /// [`BeginError`] says what stands in the way.
+    pub fn begin(
+        &self,
+        plugin: &PluginId,
+        start: Start,
+        today: Date,
+        locale: &str,
+    ) -> Result<(Client, Invocation), BeginError> {
+        let vault = self.inner.vault().ok_or(BeginError::Locked)?;
+        let manifest = self.ready(&vault, plugin)?;
+        self.check_start(plugin, &manifest, &start)?;
+        let grant = vault.grant(plugin)?;
+        if let Start::Command { focus: Some(_), .. } = &start
+            && decide(&manifest, &grant, Access::Document) != Verdict::Allow
+        {
+            return Err(BeginError::FocusRefused);
+        }
+        let run = vault.next_run(plugin)?;
+        let seed = seed(&vault.run_key()?, plugin, run);
+        let scope = Arc::new(Scope::new(manifest, grant, run, seed));
+        let before = Permit::mint(&vault, &scope, storage::Recall)
+            .and_then(|permit| storage::recall(&vault, permit))
+            .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
+        self.take_turn(&scope)?;
+        let mut client = Client::new(Arc::clone(&self.inner), Arc::clone(&scope), before);
+        let export = self.export(&mut client, &scope, start)?;
+        let info = InvocationInfo { today, seed, locale: locale.to_owned(), api: API };
+        Ok((client, Invocation { export, info, fuel: self.inner.limits.fuel }))
+    }
+
+    /// Open panels, as they stand.
+    pub fn panels(&self) -> Vec<PanelView> {
+        self.inner.views()
+    }
+
+    /// Closes a panel and ends the work that only it needs.
+    pub fn close_panel(&self, key: &PanelKey) {
+        self.inner.close(key);
+    }
+
+    /// Saves a shown value as a document in the plugin's folder: the user's own gesture, which needs no grant.
+    ///
+    /// # Errors
+    /// [`ValueError`].
+    pub async fn save_value(&self, id: ValueId) -> Result<DocumentId, ValueError> {
+        let (scope, panel_title, node) = self.inner.shown(id).ok_or(ValueError::Stale)?;
+        let outcome = node.outcome.get().cloned().ok_or(ValueError::NotReady)?;
+        let body =
+            outcome.text().map_err(|fault| ValueError::Failed { reason: fault.to_string() })?;
+        let title = match outcome.flow.only_title() {
+            Some(title) => format!("{}: {}", scope.name, escape_words(title)),
+            None => format!("{}: {panel_title}", scope.name),
+        };
+        let plugin = scope.plugin.clone();
+        let label = outcome.flow.label();
+        let saved = self.inner.with_vault(move |vault| {
+            documents::save_by_user(vault, &plugin, &title, (&body, label))
+        });
+        let document = saved.await.map_err(|fault| match fault {
+            Fault::Locked => ValueError::Locked,
+            other => ValueError::Failed { reason: other.to_string() },
+        })?;
+        node.mark_saved();
+        self.inner.panels_changed();
+        Ok(document)
+    }
+
+    /// The whole text of a shown value, for copying; a document counts as its body.
+    ///
+    /// # Errors
+    /// [`ValueError`].
+    pub fn value_text(&self, id: ValueId) -> Result<String, ValueError> {
+        let (_, _, node) = self.inner.shown(id).ok_or(ValueError::Stale)?;
+        let outcome = node.outcome.get().ok_or(ValueError::NotReady)?;
+        let text = outcome.text();
+        text.map(|text| text.to_string())
+            .map_err(|fault| ValueError::Failed { reason: fault.to_string() })
+    }
+
+    /// Ends all work of a plugin: for the user's stop, and whenever its grant is changed. Its panels stay as they are;
+    /// a guest that is still running gets nothing more.
+    pub fn stop(&self, plugin: &PluginId) {
+        if let Some(work) = self.inner.work().get_mut(plugin) {
+            work.stop();
+        }
+        self.inner.halt_panels(Some(plugin));
+    }
+
+    /// Ends all work and lets go of the vault, so that it can be locked. Afterwards every call is refused.
+    pub async fn shutdown(&self) {
+        for work in self.inner.work().values_mut() {
+            work.stop();
+        }
+        self.inner.halt_panels(None);
+        self.inner.let_go().await;
+        self.inner.panels().clear();
+    }
+
+    /// The manifest of a plugin that may run now.
+    fn ready(&self, vault: &Vault, plugin: &PluginId) -> Result<Manifest, BeginError> {
+        let record = vault.plugin(plugin)?.ok_or(BeginError::NotInstalled)?;
+        if !record.enabled {
+            return Err(BeginError::Disabled);
+        }
+        if let Some(why) = record.suspended {
+            return Err(BeginError::Suspended { why });
+        }
+        if self.inner.work().get(plugin).is_some_and(|work| work.live.is_some()) {
+            return Err(BeginError::Busy);
+        }
+        Ok(Manifest::parse(record.manifest.as_bytes())?)
+    }
+
+    /// Whether the gesture can be meant: the command exists, the panel is open and shows what was used.
+    fn check_start(
+        &self,
+        plugin: &PluginId,
+        manifest: &Manifest,
+        start: &Start,
+    ) -> Result<(), BeginError> {
+        let (key, shows): (&PanelKey, &dyn Fn(&crate::panel::OpenPanel) -> bool) = match start {
+            Start::Command { id, focus } => {
+                let command = manifest.commands.iter().find(|command| command.id == *id);
+                return match (command.map(|command| command.focus), focus) {
+                    (None, _) => Err(BeginError::UnknownCommand { command: escape_words(id) }),
+                    (Some(Focus::Document), None) => Err(BeginError::FocusMissing),
+                    (Some(Focus::None), Some(_)) => Err(BeginError::FocusRefused),
+                    (Some(Focus::Document), Some(_)) | (Some(Focus::None), None) => Ok(()),
+                };
+            }
+            Start::Pressed { panel, button } => {
+                (panel, &|open| open.enabled_buttons(button).is_some())
+            }
+            Start::Entered { panel, input, text } => {
+                let limit_bytes = self.inner.limits.entered_bytes;
+                if text.len() > limit_bytes {
+                    return Err(BeginError::TooLong { got_bytes: text.len(), limit_bytes });
+                }
+                (panel, &|open| open.has_input(input))
+            }
+            Start::Picked { panel, picker, value } => {
+                (panel, &|open| open.picked(picker, *value).is_some())
+            }
+        };
+        let open = key.plugin == *plugin && self.inner.panels().get(key).is_some_and(shows);
+        if open { Ok(()) } else { Err(BeginError::Stale) }
+    }
+
+    /// One run of a plugin at a time.
+    fn take_turn(&self, scope: &Arc<Scope>) -> Result<(), BeginError> {
+        let mut all = self.inner.work();
+        let work = all.entry(scope.plugin.clone()).or_default();
+        if work.live.is_some() {
+            return Err(BeginError::Busy);
+        }
+        work.begin(scope);
+        Ok(())
+    }
+
+    /// What to call, with handles for what the gesture brings along.
+    fn export(
+        &self,
+        client: &mut Client,
+        scope: &Arc<Scope>,
+        start: Start,
+    ) -> Result<Export, BeginError> {
+        let hold = |client: &mut Client, node: Arc<Node>| {
+            client.hold(node).map_err(|_full| BeginError::Stale)
+        };
+        let (panel, event) = match start {
+            Start::Command { id, focus } => {
+                let focus = match focus {
+                    Some(document) => {
+                        let op = Op::Document { id: document, via: Flow::default() };
+                        let node = self.inner.node(scope, Kind::Document, op);
+                        Some(hold(client, node)?)
+                    }
+                    None => None,
+                };
+                return Ok(Export::Run { command: id, focus });
+            }
+            Start::Pressed { panel, button } => {
+                let enabled =
+                    self.inner.panels().get(&panel).and_then(|open| open.enabled_buttons(&button));
+                let enabled = enabled.ok_or(BeginError::Stale)?;
+                client.record(format!("was told of a press, of {enabled} buttons"), true);
+                (panel, Event::Pressed(button))
+            }
+            Start::Entered { panel, input, text } => {
+                let op = Op::Given(text.into(), Flow::of(entered()));
+                let handle = hold(client, self.inner.node(scope, Kind::Text, op))?;
+                (panel, Event::Entered(input, handle))
+            }
+            Start::Picked { panel, picker, value } => {
+                let picked =
+                    self.inner.panels().get(&panel).and_then(|open| open.picked(&picker, value));
+                let (element, list) = picked.ok_or(BeginError::Stale)?;
+                let mut flow = Flow::of(entered());
+                if let Some(outcome) = list.outcome.get() {
+                    flow.join(&outcome.flow);
+                }
+                let op = Op::Picked { element, flow };
+                let handle = hold(client, self.inner.node(scope, Kind::Text, op))?;
+                (panel, Event::Picked(picker, handle))
+            }
+        };
+        Ok(Export::OnEvent { panel: panel.panel, event })
+    }
+}
+
+/// The label of what the user typed or chose.
+fn entered() -> Label {
+    Label { sources: [Source::UserInput].into(), origins: [Origin::User].into() }
+}
+
+/// Differs from run to run and from plugin to plugin, and tells neither the key nor another run's seed.
+fn seed(key: &[u8; 32], plugin: &PluginId, run: RunId) -> u64 {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(plugin.as_str().as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&run.0.to_le_bytes());
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    u64::from_le_bytes(first)
+}

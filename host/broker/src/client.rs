@@ -1,0 +1,282 @@
+//! A run's side of the broker: answers a guest's calls, at once and from public facts alone.
+
+mod documents;
+mod end;
+mod model;
+mod panel;
+mod state;
+mod values;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use hearth_base::{Answer, GuestError, Handle, HostCall, HostReply, Quota, SettingValue};
+use hearth_gate::Gate;
+use hearth_vault::AuditRow;
+
+use crate::{
+    ModelFacts, RunEnd, audit,
+    inner::Inner,
+    limits::Meter,
+    ops::storage::Before,
+    policy::{Access, Verdict, decide},
+    scope::Scope,
+    values::{Kind, Node, Op},
+};
+
+use end::SaveOrder;
+use model::Completion;
+
+/// Refusals written down of one run; a plugin that tries more often is known by then.
+const MOST_REFUSAL_ROWS: usize = 64;
+
+/// The broker's answers to one run of a plugin. Dropping it without [`Client::finish`] counts as an abnormal end.
+pub struct Client {
+    inner: Arc<Inner>,
+    scope: Arc<Scope>,
+    /// The model when the run began.
+    model: Option<ModelFacts>,
+    settings: BTreeMap<String, SettingValue>,
+    /// The plugin's storage as this run sees it; committed whole, at an orderly end.
+    storage: BTreeMap<String, Vec<u8>>,
+    storage_changed: bool,
+    /// Names the plugin has kept values under, this run's included.
+    kept_names: BTreeSet<String>,
+    /// What this run keeps, and saves, at an orderly end.
+    kept: BTreeMap<String, Arc<Node>>,
+    saves: Vec<SaveOrder>,
+    /// Panels this run has shown.
+    panels: BTreeSet<String>,
+    held: BTreeMap<u32, Held>,
+    next_handle: u32,
+    meter: Meter,
+    gate: Gate,
+    rows: Vec<AuditRow>,
+    /// Why the run may not go on, if so. Whatever it returns, it ends abnormally.
+    broken: Option<String>,
+    ended: bool,
+}
+
+/// What a handle names.
+enum Held {
+    Value(Arc<Node>),
+    Completion(Completion),
+}
+
+impl Client {
+    pub(crate) fn new(inner: Arc<Inner>, scope: Arc<Scope>, before: Before) -> Self {
+        let Before { settings, storage, kept_names } = before;
+        let mut client = Self {
+            model: inner.model(),
+            inner,
+            scope,
+            settings,
+            storage,
+            storage_changed: false,
+            kept_names,
+            kept: BTreeMap::new(),
+            saves: Vec::new(),
+            panels: BTreeSet::new(),
+            held: BTreeMap::new(),
+            next_handle: 1,
+            meter: Meter::default(),
+            gate: Gate::new(),
+            rows: Vec::new(),
+            broken: None,
+            ended: false,
+        };
+        client.record("began".into(), true);
+        client
+    }
+
+    /// Answers a call. Only `CompletionNext` may wait, for the model; it must not be called on a thread of the async
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`GuestError`], from public facts alone.
+    pub fn call(&mut self, call: HostCall) -> HostReply {
+        if self.broken.is_some() || self.scope.is_stopped() {
+            return Err(GuestError::Refused);
+        }
+        if let HostCall::Drop(handle) = call {
+            // Free of charge: letting go must always be possible.
+            return match self.held.remove(&handle.0) {
+                Some(_) => Ok(Answer::Unit),
+                None => Err(unknown_handle()),
+            };
+        }
+        let limits = self.inner.limits;
+        let reply = self.meter.call(&limits, &call).and_then(|()| self.answer(call));
+        if let Err(error) = &reply {
+            self.record_refusal(error);
+        }
+        reply
+    }
+
+    /// Ends the run. Storage, kept values and saves of a run that returned in order are carried out; a run that ended
+    /// abnormally leaves nothing, its panels close, and the plugin is suspended. Blocks on the vault.
+    pub fn finish(mut self, end: RunEnd) {
+        self.end(end);
+    }
+
+    fn answer(&mut self, call: HostCall) -> HostReply {
+        match call {
+            HostCall::TextLiteral(text) => self.literal(text),
+            HostCall::TextConcat(parts) => self.concat(&parts),
+            HostCall::TextChunk { text, max_tokens } => self.chunk(text, max_tokens),
+            HostCall::CollectionOf(parts) => self.collection_of(&parts),
+            HostCall::CollectionTake { collection, count } => self.take(collection, count),
+            HostCall::CollectionJoin { collection, separator } => self.join(collection, separator),
+            HostCall::ChoiceSelect { choice, options } => self.select(choice, &options),
+            HostCall::Keep { name, value } => self.keep(name, value),
+            HostCall::Kept { name } => self.kept_value(&name),
+            // Answered before anything is charged.
+            HostCall::Drop(_) => Ok(Answer::Unit),
+            HostCall::DocumentGet { document, field } => self.document_get(document, field),
+            HostCall::Granted { slot, order, limit } => self.granted(slot, order, limit),
+            HostCall::Pick { purpose, limit } => self.pick(purpose, limit),
+            HostCall::Search { slot, query, limit } => self.search(slot, query, limit),
+            HostCall::Save { title, body } => self.save(title, body),
+            HostCall::SaveEach { titles, bodies } => self.save_each(titles, bodies),
+            HostCall::Generate { prompt, options } => self.generate(&prompt, options),
+            HostCall::GenerateEach { over, prompt, options } => {
+                self.generate_each(over, &prompt, options)
+            }
+            HostCall::Reduce { over, prompt, options } => self.reduce(over, &prompt, options),
+            HostCall::Decide { prompt, answer } => self.decide(&prompt, &answer),
+            HostCall::DecideEach { over, prompt, answer } => {
+                self.decide_each(over, &prompt, &answer)
+            }
+            HostCall::CompletionStart { prompt, options } => self.completion(prompt, options),
+            HostCall::CompletionNext(completion) => self.completion_next(completion),
+            HostCall::RevealChoice(choice) => self.reveal_choice(choice),
+            HostCall::RevealText { text, purpose: _ } => self.reveal_text(text),
+            HostCall::Remaining => {
+                Ok(Answer::Number(self.gate.remaining_millibits(&self.scope.plugin)))
+            }
+            HostCall::PanelShow { panel, nodes } => self.show(&panel, nodes),
+            HostCall::Notify { icon, message } => self.notify(icon, &message),
+            HostCall::StorageGet(key) => self.storage_get(&key),
+            HostCall::StorageSet { key, value } => self.storage_set(key, value),
+            HostCall::StorageDelete(key) => self.storage_delete(&key),
+            HostCall::StorageKeys => self.storage_keys(),
+            HostCall::SettingGet(key) => Ok(Answer::Setting(self.settings.get(&key).cloned())),
+            HostCall::Log { level, message } => self.log(level, &message),
+            HostCall::Progress { percent, message } => self.progress(percent, &message),
+        }
+    }
+
+    fn reveal_choice(&mut self, choice: Handle) -> HostReply {
+        let node = self.value(choice)?;
+        let Kind::Choice { outcomes } = node.kind else { return Err(wrong_kind("a choice")) };
+        self.allow(Access::RevealChoice)?;
+        let outcomes = u32::try_from(outcomes).unwrap_or(u32::MAX);
+        let attempt = self.gate.reveal_choice(&self.scope.plugin, self.scope.run, outcomes);
+        self.record(attempt.event.to_string(), false);
+        Err(GuestError::Refused)
+    }
+
+    fn reveal_text(&mut self, text: Handle) -> HostReply {
+        self.text(text)?;
+        self.allow(Access::RevealText)?;
+        let attempt = self.gate.reveal_text(&self.scope.plugin, self.scope.run);
+        self.record(attempt.event.to_string(), false);
+        Err(GuestError::Refused)
+    }
+
+    /// Asks the policy, under the grant the run began with.
+    fn allow(&self, access: Access<'_>) -> Result<(), GuestError> {
+        match decide(&self.scope.manifest, &self.scope.grant, access) {
+            Verdict::Allow => Ok(()),
+            Verdict::Deny(denial) => Err(denial.into()),
+        }
+    }
+
+    /// Makes a node and a handle for it.
+    fn make(&mut self, kind: Kind, op: Op) -> HostReply {
+        let node = self.inner.node(&self.scope, kind, op);
+        self.hold(node).map(Answer::Handle)
+    }
+
+    pub(crate) fn hold(&mut self, node: Arc<Node>) -> Result<Handle, GuestError> {
+        if node.depth > self.inner.limits.value_depth {
+            return Err(invalid("values are built too deep upon one another"));
+        }
+        self.put(Held::Value(node))
+    }
+
+    fn put(&mut self, held: Held) -> Result<Handle, GuestError> {
+        if self.held.len() >= self.inner.limits.handles {
+            return Err(GuestError::OverQuota(Quota::Handles));
+        }
+        let handle = self.next_handle;
+        self.next_handle += 1;
+        self.held.insert(handle, held);
+        Ok(Handle(handle))
+    }
+
+    fn value(&self, handle: Handle) -> Result<Arc<Node>, GuestError> {
+        match self.held.get(&handle.0) {
+            Some(Held::Value(node)) => Ok(Arc::clone(node)),
+            Some(Held::Completion(_)) => Err(wrong_kind("a value")),
+            None => Err(unknown_handle()),
+        }
+    }
+
+    fn text(&self, handle: Handle) -> Result<Arc<Node>, GuestError> {
+        let node = self.value(handle)?;
+        if node.kind == Kind::Text { Ok(node) } else { Err(wrong_kind("a text")) }
+    }
+
+    fn texts(&self, handles: &[Handle]) -> Result<Vec<Arc<Node>>, GuestError> {
+        if handles.len() > self.inner.limits.list_items {
+            return Err(GuestError::OverQuota(Quota::Items));
+        }
+        handles.iter().map(|handle| self.text(*handle)).collect()
+    }
+
+    fn collection(&self, handle: Handle) -> Result<Arc<Node>, GuestError> {
+        let node = self.value(handle)?;
+        if node.kind.is_collection() { Ok(node) } else { Err(wrong_kind("a collection")) }
+    }
+
+    /// Writes a row of the audit trail, at the end of the run.
+    pub(crate) fn record(&mut self, what: String, allowed: bool) {
+        self.rows.push(audit::row(&self.scope, what, allowed));
+    }
+
+    fn record_refusal(&mut self, error: &GuestError) {
+        let what = match error {
+            GuestError::Denied(power) => format!("was denied {power:?}"),
+            GuestError::OverQuota(quota) => format!("ran out of {quota:?}"),
+            GuestError::Unsupported => "asked for what this version does not have".into(),
+            // A refusal by the gate has its own row; a mistake in an argument concerns nobody.
+            GuestError::Refused | GuestError::Invalid(_) => return,
+        };
+        if self.rows.len() < MOST_REFUSAL_ROWS {
+            self.record(what, false);
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(RunEnd::Aborted("it was ended".into()));
+        }
+    }
+}
+
+fn invalid(what: &str) -> GuestError {
+    GuestError::Invalid(what.into())
+}
+
+fn unknown_handle() -> GuestError {
+    invalid("no value of this number")
+}
+
+fn wrong_kind(expected: &str) -> GuestError {
+    GuestError::Invalid(format!("expected {expected}"))
+}

@@ -1,0 +1,218 @@
+//! The end of a run: what it leaves behind, and what becomes of the plugin.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use hearth_vault::{StoreError, Vault};
+
+use super::Client;
+use crate::{
+    PanelKey, RunEnd,
+    inner::Inner,
+    ops::{
+        documents::{self, SaveDocument},
+        storage::{self, CommitStorage, KeepValue},
+    },
+    permit::Permit,
+    scope::Scope,
+    values::{Fault, Flow, Node, Value},
+};
+
+/// What a body without a title is saved as.
+const UNTITLED: &str = "Untitled";
+
+/// Something to save once the run has returned in order.
+pub(super) enum SaveOrder {
+    One { title: Arc<Node>, body: Arc<Node> },
+    Each { titles: Arc<Node>, bodies: Arc<Node> },
+}
+
+impl Client {
+    pub(super) fn end(&mut self, end: RunEnd) {
+        self.ended = true;
+        let broken = self.broken.take();
+        let stopped = self.scope.is_stopped().then(|| "it was stopped".to_owned());
+        let outcome = match (end, broken.or(stopped)) {
+            (RunEnd::Aborted(why), _) | (RunEnd::Returned(_), Some(why)) => Err(why),
+            (RunEnd::Returned(result), None) => Ok(result),
+        };
+        match outcome {
+            Ok(Ok(())) => {
+                self.record("returned".into(), true);
+                self.commit();
+            }
+            // The words of the failure are the plugin's; whoever ran it has them.
+            Ok(Err(_)) => self.record("returned with a failure of its own".into(), true),
+            Err(why) => self.abort(&why),
+        }
+        self.write_rows();
+        if let Some(work) = self.inner.work().get_mut(&self.scope.plugin) {
+            work.live = None;
+        }
+    }
+
+    fn abort(&mut self, why: &str) {
+        self.record("ended abnormally and was suspended".into(), false);
+        self.scope.stop();
+        for panel in std::mem::take(&mut self.panels) {
+            self.inner.close(&PanelKey { plugin: self.scope.plugin.clone(), panel });
+        }
+        let Some(vault) = self.inner.vault() else { return };
+        if let Err(error) = suspend(&vault, &self.scope, why) {
+            tracing::warn!(%error, "a plugin could not be marked as suspended");
+        }
+    }
+
+    fn commit(&mut self) {
+        let Some(vault) = self.inner.vault() else { return };
+        if let Err(fault) = self.commit_state(&vault) {
+            let message = format!("what it wanted to remember could not be stored: {fault}");
+            self.inner.observer.trouble(&self.scope.plugin, &message);
+        }
+        for order in std::mem::take(&mut self.saves) {
+            let (inner, scope) = (Arc::clone(&self.inner), Arc::clone(&self.scope));
+            self.spawn(async move { save(&inner, &scope, order).await });
+        }
+        for (name, node) in std::mem::take(&mut self.kept) {
+            self.inner
+                .work()
+                .entry(self.scope.plugin.clone())
+                .or_default()
+                .kept
+                .insert(name.clone(), Arc::clone(&node));
+            let (inner, scope) = (Arc::clone(&self.inner), Arc::clone(&self.scope));
+            self.spawn(async move { keep(&inner, &scope, name, node).await });
+        }
+    }
+
+    /// Writes storage, and takes the names of kept values: they count from now on, whatever comes of the values.
+    fn commit_state(&mut self, vault: &Vault) -> Result<(), Fault> {
+        if self.storage_changed {
+            let operation = CommitStorage(std::mem::take(&mut self.storage));
+            storage::commit(vault, Permit::mint(vault, &self.scope, operation)?)?;
+        }
+        for name in self.kept.keys() {
+            let (name, label) = (name.clone(), self.scope.literal());
+            let operation = KeepValue { name, text: "".into(), label };
+            storage::reserve(vault, Permit::mint(vault, &self.scope, operation)?)?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let task = self.inner.runtime.spawn(work).abort_handle();
+        let mut all = self.inner.work();
+        let work = all.entry(self.scope.plugin.clone()).or_default();
+        work.tasks.retain(|task| !task.is_finished());
+        work.tasks.push(task);
+    }
+
+    fn write_rows(&mut self) {
+        let Some(vault) = self.inner.vault() else { return };
+        for row in std::mem::take(&mut self.rows) {
+            if let Err(error) = vault.audit(&row) {
+                tracing::warn!(%error, "the audit trail could not be written");
+                return;
+            }
+        }
+    }
+}
+
+fn suspend(vault: &Vault, scope: &Scope, why: &str) -> Result<(), StoreError> {
+    let Some(mut record) = vault.plugin(&scope.plugin)? else { return Ok(()) };
+    record.suspended = Some(why.to_owned());
+    vault.put_plugin(&record)
+}
+
+async fn save(inner: &Arc<Inner>, scope: &Arc<Scope>, order: SaveOrder) {
+    let result = match &order {
+        SaveOrder::One { title, body } => save_one(inner, scope, Some(title), body, None).await,
+        SaveOrder::Each { titles, bodies } => save_each(inner, scope, titles, bodies).await,
+    };
+    if let Err(fault) = result {
+        inner.observer.trouble(&scope.plugin, &format!("a result could not be saved: {fault}"));
+    }
+}
+
+async fn save_each(
+    inner: &Arc<Inner>,
+    scope: &Arc<Scope>,
+    titles: &Arc<Node>,
+    bodies: &Arc<Node>,
+) -> Result<(), Fault> {
+    let mut via = Flow::default();
+    let titles = items(inner, titles, &mut via).await?;
+    let bodies = items(inner, bodies, &mut via).await?;
+    let mut failed: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, body) in bodies.iter().enumerate() {
+        match save_one(inner, scope, titles.get(index), body, Some(&via)).await {
+            Ok(()) => {}
+            Err(fault) if fault.is_final() => return Err(fault),
+            Err(fault) => *failed.entry(fault.to_string()).or_default() += 1,
+        }
+    }
+    for (fault, count) in failed {
+        let message = format!("{count} of {} results could not be saved: {fault}", bodies.len());
+        inner.observer.trouble(&scope.plugin, &message);
+    }
+    Ok(())
+}
+
+async fn items(
+    inner: &Arc<Inner>,
+    list: &Arc<Node>,
+    flow: &mut Flow,
+) -> Result<Arc<[Arc<Node>]>, Fault> {
+    let outcome = list.resolve(inner).await;
+    flow.join(&outcome.flow);
+    match outcome.value.as_ref().map_err(Clone::clone)? {
+        Value::Items(items) => Ok(Arc::clone(items)),
+        _ => Err(Fault::Mismatch),
+    }
+}
+
+async fn save_one(
+    inner: &Arc<Inner>,
+    scope: &Arc<Scope>,
+    title: Option<&Arc<Node>>,
+    body: &Arc<Node>,
+    via: Option<&Flow>,
+) -> Result<(), Fault> {
+    let content = body.resolve(inner).await;
+    let mut flow = content.flow.clone();
+    if let Some(via) = via {
+        flow.join(via);
+    }
+    let title = match title {
+        Some(title) => {
+            let title = title.resolve(inner).await;
+            flow.join(&title.flow);
+            title.title()?
+        }
+        None => UNTITLED.into(),
+    };
+    let operation = SaveDocument { title, body: content.text()?, label: flow.label() };
+    let document = inner.permitted(scope, operation, documents::save).await?;
+    body.mark_saved();
+    inner.panels_changed();
+    inner.observer.saved(&scope.plugin, document);
+    Ok(())
+}
+
+async fn keep(inner: &Arc<Inner>, scope: &Arc<Scope>, name: String, node: Arc<Node>) {
+    let outcome = node.resolve(inner).await;
+    let kept = match outcome.text() {
+        Ok(text) => {
+            let operation = KeepValue { name: name.clone(), text, label: outcome.flow.label() };
+            inner.permitted(scope, operation, storage::keep).await
+        }
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = kept {
+        inner.observer.trouble(&scope.plugin, &format!("a value could not be kept: {fault}"));
+    }
+    if let Some(work) = inner.work().get_mut(&scope.plugin)
+        && work.kept.get(&name).is_some_and(|waiting| Arc::ptr_eq(waiting, &node))
+    {
+        work.kept.remove(&name);
+    }
+}

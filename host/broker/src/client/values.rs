@@ -1,0 +1,58 @@
+//! Calls that build values from values.
+
+use hearth_base::{GuestError, Handle, HostReply, Quota};
+
+use super::{Client, invalid, wrong_kind};
+use crate::values::{Flow, Kind, Op};
+
+impl Client {
+    pub(super) fn literal(&mut self, text: String) -> HostReply {
+        if text.len() > self.inner.limits.literal_bytes {
+            return Err(GuestError::OverQuota(Quota::Bytes));
+        }
+        let flow = Flow::of(self.scope.literal());
+        self.make(Kind::Text, Op::Given(text.into(), flow))
+    }
+
+    pub(super) fn concat(&mut self, parts: &[Handle]) -> HostReply {
+        let parts = self.texts(parts)?;
+        self.make(Kind::Text, Op::Concat(parts))
+    }
+
+    pub(super) fn chunk(&mut self, text: Handle, max_tokens: u16) -> HostReply {
+        let text = self.text(text)?;
+        if max_tokens == 0 {
+            return Err(invalid("a piece has at least one token"));
+        }
+        self.make(Kind::Texts, Op::Chunk { text, max_tokens })
+    }
+
+    pub(super) fn collection_of(&mut self, parts: &[Handle]) -> HostReply {
+        let parts = self.texts(parts)?;
+        self.make(Kind::Texts, Op::Of(parts))
+    }
+
+    pub(super) fn take(&mut self, collection: Handle, count: u16) -> HostReply {
+        let collection = self.collection(collection)?;
+        self.make(collection.kind, Op::Take { collection, count })
+    }
+
+    pub(super) fn join(&mut self, collection: Handle, separator: String) -> HostReply {
+        let collection = self.collection(collection)?;
+        if separator.len() > self.inner.limits.panel_string_bytes {
+            return Err(GuestError::OverQuota(Quota::Bytes));
+        }
+        let separator = separator.into();
+        self.make(Kind::Text, Op::Join { collection, separator })
+    }
+
+    pub(super) fn select(&mut self, choice: Handle, options: &[Handle]) -> HostReply {
+        let choice = self.value(choice)?;
+        let Kind::Choice { outcomes } = choice.kind else { return Err(wrong_kind("a choice")) };
+        let options = self.texts(options)?;
+        if options.len() != outcomes {
+            return Err(GuestError::Invalid(format!("as many options as outcomes: {outcomes}")));
+        }
+        self.make(Kind::Text, Op::Select { choice, options })
+    }
+}

@@ -1,0 +1,211 @@
+//! What all parts of the broker share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hearth_base::PluginId;
+use hearth_engine_api::Engine;
+use hearth_vault::Vault;
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Notify, Semaphore},
+    task::AbortHandle,
+};
+
+use crate::{
+    Asker, Limits, ModelFacts, Observer, PanelKey,
+    panel::OpenPanel,
+    permit::{Operation, Permit},
+    scope::Scope,
+    values::{Fault, Kind, Node, Op},
+};
+
+/// Reads and writes of the vault under way at once.
+const VAULT_SLOTS: u32 = 4;
+/// Model requests that wait in the engine's queue at once: enough to keep it busy, few enough to be withdrawn.
+const MODEL_SLOTS: usize = 2;
+/// Shortest time between two notices that panels have changed.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(33);
+
+pub(crate) struct Inner {
+    /// `None` once the vault is locked.
+    vault: RwLock<Option<Arc<Vault>>>,
+    pub(crate) engine: Engine,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) asker: Arc<dyn Asker>,
+    pub(crate) runtime: Runtime,
+    pub(crate) limits: Limits,
+    model: RwLock<Option<ModelFacts>>,
+    next_node: AtomicU64,
+    vault_slots: Arc<Semaphore>,
+    pub(crate) model_slots: Semaphore,
+    panels: Mutex<BTreeMap<PanelKey, OpenPanel>>,
+    work: Mutex<BTreeMap<PluginId, Work>>,
+    changed: Arc<Notify>,
+    notifier: AbortHandle,
+    #[cfg(test)]
+    pub(crate) planted: Mutex<Option<crate::planted::Leak>>,
+}
+
+/// What goes on for one plugin.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// The run whose guest is executing, if any.
+    pub(crate) live: Option<Arc<Scope>>,
+    /// Runs whose promises may still be kept.
+    pub(crate) scopes: Vec<std::sync::Weak<Scope>>,
+    /// Saves and the like under way.
+    pub(crate) tasks: Vec<AbortHandle>,
+    /// Values kept under a name that are not in the vault yet.
+    pub(crate) kept: BTreeMap<String, Arc<Node>>,
+}
+
+impl Work {
+    pub(crate) fn begin(&mut self, scope: &Arc<Scope>) {
+        self.scopes.retain(|scope| scope.strong_count() > 0);
+        self.scopes.push(Arc::downgrade(scope));
+        self.live = Some(Arc::clone(scope));
+    }
+
+    /// Ends all of it. A guest that is still running stays in place until it ends.
+    pub(crate) fn stop(&mut self) {
+        for scope in self.scopes.drain(..).filter_map(|scope| scope.upgrade()) {
+            scope.stop();
+        }
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+        self.kept.clear();
+    }
+}
+
+/// The parts of [`Inner`] that come from outside.
+pub(crate) struct Outside {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) engine: Engine,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) asker: Arc<dyn Asker>,
+    pub(crate) runtime: Runtime,
+    pub(crate) limits: Limits,
+}
+
+impl Inner {
+    pub(crate) fn new(outside: Outside) -> Arc<Self> {
+        let Outside { vault, engine, observer, asker, runtime, limits } = outside;
+        let changed = Arc::new(Notify::new());
+        let notifier =
+            runtime.spawn(notify(Arc::clone(&changed), Arc::clone(&observer))).abort_handle();
+        Arc::new(Self {
+            vault: RwLock::new(Some(vault)),
+            engine,
+            observer,
+            asker,
+            runtime,
+            limits,
+            model: RwLock::new(None),
+            next_node: AtomicU64::new(1),
+            vault_slots: Arc::new(Semaphore::new(VAULT_SLOTS as usize)),
+            model_slots: Semaphore::new(MODEL_SLOTS),
+            panels: Mutex::default(),
+            work: Mutex::default(),
+            changed,
+            notifier,
+            #[cfg(test)]
+            planted: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn node(&self, scope: &Arc<Scope>, kind: Kind, op: Op) -> Arc<Node> {
+        Node::new(self.next_node.fetch_add(1, Ordering::Relaxed), scope, kind, op)
+    }
+
+    /// Tells the observer, soon.
+    pub(crate) fn panels_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn panels(&self) -> MutexGuard<'_, BTreeMap<PanelKey, OpenPanel>> {
+        self.panels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn work(&self) -> MutexGuard<'_, BTreeMap<PluginId, Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn model(&self) -> Option<ModelFacts> {
+        self.model.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_model(&self, facts: Option<ModelFacts>) {
+        *self.model.write().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
+    pub(crate) fn vault(&self) -> Option<Arc<Vault>> {
+        self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads or writes the vault on a thread where that may block.
+    pub(crate) async fn with_vault<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Vault) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let slots = Arc::clone(&self.vault_slots);
+        let Ok(slot) = slots.acquire_owned().await else { return Err(Fault::Locked) };
+        let vault = self.vault().ok_or(Fault::Locked)?;
+        let done = tokio::task::spawn_blocking(move || {
+            // The slot is given back after the vault is let go of: whoever holds all slots holds the vault alone.
+            let result = f(&vault);
+            drop(vault);
+            drop(slot);
+            result
+        });
+        done.await.unwrap_or(Err(Fault::Stopped))
+    }
+
+    /// Asks for a permit and does something blocking with it.
+    pub(crate) async fn permitted<O, T>(
+        &self,
+        scope: &Arc<Scope>,
+        operation: O,
+        f: impl FnOnce(&Vault, Permit<O>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault>
+    where
+        O: Operation + Send + 'static,
+        T: Send + 'static,
+    {
+        let scope = Arc::clone(scope);
+        self.with_vault(move |vault| f(vault, Permit::mint(vault, &scope, operation)?)).await
+    }
+
+    /// Lets go of the vault, once all that uses it has ended.
+    pub(crate) async fn let_go(&self) {
+        self.notifier.abort();
+        // Closed only by this function, so a failure means that it has run before.
+        if let Ok(all) = self.vault_slots.acquire_many(VAULT_SLOTS).await {
+            *self.vault.write().unwrap_or_else(PoisonError::into_inner) = None;
+            drop(all);
+            self.vault_slots.close();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.notifier.abort();
+    }
+}
+
+/// Passes changes on, at most so often, and never loses the last: a change during the pause is remembered.
+async fn notify(changed: Arc<Notify>, observer: Arc<dyn Observer>) {
+    loop {
+        changed.notified().await;
+        observer.panels_changed();
+        tokio::time::sleep(NOTICE_INTERVAL).await;
+    }
+}

@@ -1,0 +1,5 @@
+//! The only functions that touch the vault or the model for a run. Each takes a permit for exactly what it does.
+
+pub(crate) mod documents;
+pub(crate) mod model;
+pub(crate) mod storage;

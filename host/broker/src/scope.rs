@@ -1,0 +1,48 @@
+//! What stays the same throughout one run.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hearth_base::{Grant, Label, Manifest, PluginId, RunId};
+
+use crate::escape_words;
+
+/// One run of a plugin: who it is, what it may do, and whether it still goes on.
+pub(crate) struct Scope {
+    pub(crate) plugin: PluginId,
+    /// Its name, escaped.
+    pub(crate) name: String,
+    pub(crate) run: RunId,
+    pub(crate) seed: u64,
+    pub(crate) manifest: Manifest,
+    /// As it was when the run began. Replies depend on this one; promises are kept under the one of their moment.
+    pub(crate) grant: Grant,
+    stopped: AtomicBool,
+}
+
+impl Scope {
+    pub(crate) fn new(manifest: Manifest, grant: Grant, run: RunId, seed: u64) -> Self {
+        Self {
+            plugin: manifest.id.clone(),
+            name: escape_words(&manifest.name),
+            run,
+            seed,
+            manifest,
+            grant,
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Ends the run's work: no promise of it is kept any more.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// The label of the plugin's own words.
+    pub(crate) fn literal(&self) -> Label {
+        Label::literal(&self.plugin)
+    }
+}

@@ -1,0 +1,425 @@
+//! Prompts: filling them in, fitting them into the model's context, and getting an answer.
+
+use std::sync::Arc;
+
+use hearth_base::{Field, MessageRole};
+use hearth_engine_api::{ChatMessage, Prompt, Role, StopReason};
+
+use super::{Fault, Kind, Node, Settings, promise::Making};
+use crate::ops::model::{self, Ask, Measure, Split};
+
+/// A prompt as the plugin gave it.
+pub(crate) struct Template(pub(crate) Vec<Turn>);
+
+/// A message of it.
+pub(crate) struct Turn {
+    pub(crate) role: MessageRole,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A piece of a message.
+pub(crate) enum Piece {
+    Literal(Arc<str>),
+    Value(Arc<Node>),
+    Item(Option<Field>),
+}
+
+impl Template {
+    /// The values it holds.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.0.iter().flat_map(|turn| &turn.pieces).filter_map(|piece| match piece {
+            Piece::Value(node) => Some(node),
+            Piece::Literal(_) | Piece::Item(_) => None,
+        })
+    }
+
+    /// Bytes of the plugin's own words in it.
+    pub(crate) fn literal_bytes(&self) -> usize {
+        let pieces = self.0.iter().flat_map(|turn| &turn.pieces);
+        pieces.map(|piece| if let Piece::Literal(text) = piece { text.len() } else { 0 }).sum()
+    }
+
+    /// The plugin's own words in it.
+    fn literals(&self) -> String {
+        let words = self.0.iter().flat_map(|turn| &turn.pieces).filter_map(|piece| match piece {
+            Piece::Literal(text) => Some(text.as_ref()),
+            Piece::Value(_) | Piece::Item(_) => None,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Fields of the element at hand that it names, in order, each once.
+    fn fields(&self) -> Vec<Field> {
+        let mut fields = Vec::new();
+        for piece in self.0.iter().flat_map(|turn| &turn.pieces) {
+            if let Piece::Item(field) = piece {
+                let field = field.unwrap_or(Field::Body);
+                if !fields.contains(&field) {
+                    fields.push(field);
+                }
+            }
+        }
+        fields
+    }
+}
+
+/// A prompt filled in.
+struct Filled(Vec<(Role, Vec<Text>)>);
+
+struct Text {
+    text: Arc<str>,
+    /// The plugin's own words: never taken apart.
+    literal: bool,
+}
+
+/// Place of a text in a filled prompt: message and piece.
+type Place = (usize, usize);
+
+impl Filled {
+    fn chat(&self) -> Vec<ChatMessage> {
+        let join =
+            |pieces: &[Text]| pieces.iter().map(|piece| piece.text.as_ref()).collect::<String>();
+        self.0.iter().map(|(role, pieces)| ChatMessage::new(*role, join(pieces))).collect()
+    }
+
+    /// The same with another text at one place.
+    fn chat_with(&self, place: Place, text: &str) -> Vec<ChatMessage> {
+        let messages = self.0.iter().enumerate().map(|(m, (role, pieces))| {
+            let texts = pieces
+                .iter()
+                .enumerate()
+                .map(|(p, piece)| if (m, p) == place { text } else { piece.text.as_ref() });
+            ChatMessage::new(*role, texts.collect::<String>())
+        });
+        messages.collect()
+    }
+
+    fn put(&mut self, (message, piece): Place, text: Arc<str>) {
+        if let Some(piece) = self.0.get_mut(message).and_then(|(_, pieces)| pieces.get_mut(piece)) {
+            piece.text = text;
+        }
+    }
+
+    /// The longest text that may be taken apart.
+    fn longest(&self) -> Option<(Place, Arc<str>)> {
+        let places = self.0.iter().enumerate().flat_map(|(m, (_, pieces))| {
+            pieces.iter().enumerate().map(move |(p, piece)| ((m, p), piece))
+        });
+        places
+            .filter(|(_, piece)| !piece.literal && !piece.text.is_empty())
+            .max_by_key(|(_, piece)| piece.text.len())
+            .map(|(place, piece)| (place, Arc::clone(&piece.text)))
+    }
+}
+
+/// Tokens left free for what joining two texts may add.
+const SLACK_TOKENS: u32 = 8;
+/// A piece with room for fewer tokens than this is not worth reading.
+const LEAST_ROOM_TOKENS: u32 = 16;
+/// Levels of a tree of answers. Each at least halves the number of texts, so this is never reached by honest sizes.
+const MOST_LEVELS: usize = 24;
+/// Answers about parts of a text, for a decision about all of it, may be so long.
+const CONDENSED_TOKENS: u32 = 160;
+/// Between texts that are read together.
+const SEPARATOR: &str = "\n\n";
+
+impl Making<'_> {
+    /// The model's answer to a prompt. Where the prompt is longer than the context, its longest value is read in
+    /// pieces, each answered by itself, and the answers are then read in its place.
+    pub(super) async fn generate(
+        &mut self,
+        template: &Template,
+        item: Option<&Arc<Node>>,
+        settings: &Settings,
+    ) -> Result<String, Fault> {
+        let filled = self.fill(template, item).await?;
+        self.show_words();
+        if self.fits(&filled, settings.max_tokens).await? {
+            return self.ask_shown(filled.chat(), settings).await;
+        }
+        let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
+        self.flow.note_in_pieces();
+        self.tree(&filled, place, vec![text], settings).await
+    }
+
+    /// One answer for many texts: as many as fit are read together, then their answers, until one is left.
+    pub(super) async fn reduce(
+        &mut self,
+        template: &Template,
+        items: &[Arc<Node>],
+        settings: &Settings,
+    ) -> Result<String, Fault> {
+        let mut filled = self.fill(template, None).await?;
+        let place = self.hole(template).ok_or(Fault::Mismatch)?;
+        let fields = template.fields();
+        let mut texts = Vec::new();
+        for outcome in self.all(items).await {
+            match self.element_text(&outcome, &fields) {
+                Ok(text) => texts.push(text),
+                Err(fault) if fault.is_final() => return Err(fault),
+                Err(_) => self.flow.note_left_out(),
+            }
+        }
+        if texts.is_empty() {
+            return Err(Fault::Nothing);
+        }
+        self.show_words();
+        filled.put(place, "".into());
+        self.tree(&filled, place, texts, settings).await
+    }
+
+    /// Which of the outcomes the model chooses. A prompt that is too long is condensed first.
+    pub(super) async fn decide(
+        &mut self,
+        template: &Template,
+        item: Option<&Arc<Node>>,
+        outcomes: &[String],
+    ) -> Result<usize, Fault> {
+        let mut filled = self.fill(template, item).await?;
+        // A token is at least a byte of an outcome.
+        let longest = outcomes.iter().map(String::len).max().unwrap_or(0);
+        let max_tokens = u32::try_from(longest).unwrap_or(u32::MAX).saturating_add(1);
+        if !self.fits(&filled, max_tokens).await? {
+            let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
+            self.flow.note_in_pieces();
+            let condensed = self.condense(template, text).await?;
+            filled.put(place, condensed.into());
+        }
+        let settings = Settings { max_tokens, style: hearth_base::Style::Exact, stop: Vec::new() };
+        let ask = self.ask_of(filled.chat(), &settings, Some(outcomes.to_vec()));
+        let answer = self.ask(ask, |_| {}).await?.text;
+        outcomes.iter().position(|outcome| *outcome == answer).ok_or(Fault::NoOutcome)
+    }
+
+    /// What of a long text bears on the question, in a few sentences.
+    async fn condense(&mut self, question: &Template, text: Arc<str>) -> Result<String, Fault> {
+        let asked = format!(
+            "Sum up the text in a few sentences. Keep whatever bears on this: {}\n\n",
+            question.literals()
+        );
+        let pieces = vec![
+            Text { text: asked.into(), literal: true },
+            Text { text: Arc::clone(&text), literal: false },
+        ];
+        let filled = Filled(vec![(Role::User, pieces)]);
+        let style = hearth_base::Style::Exact;
+        let settings = Settings { max_tokens: CONDENSED_TOKENS, style, stop: Vec::new() };
+        self.tree(&filled, (0, 1), vec![text], &settings).await
+    }
+
+    async fn tree(
+        &mut self,
+        filled: &Filled,
+        place: Place,
+        mut texts: Vec<Arc<str>>,
+        settings: &Settings,
+    ) -> Result<String, Fault> {
+        let context = self.inner.model().ok_or(Fault::NoModel)?.context_tokens;
+        let frame = self.measure(Prompt::Chat(filled.chat_with(place, ""))).await?;
+        let taken = frame.saturating_add(settings.max_tokens).saturating_add(SLACK_TOKENS);
+        let room = context.saturating_sub(taken);
+        if room < LEAST_ROOM_TOKENS {
+            return Err(Fault::TooLong);
+        }
+        // Two answers and what joins them must fit into the next level, or the tree would never close.
+        let part =
+            Settings { max_tokens: settings.max_tokens.min(room / 3).max(1), ..settings.clone() };
+        for level in 0..MOST_LEVELS {
+            let groups = self.pack(&texts, room).await?;
+            if let [only] = groups.as_slice() {
+                return self.ask_shown(filled.chat_with(place, only), settings).await;
+            }
+            if level > 0 && groups.len() >= texts.len() {
+                return Err(Fault::TooLong);
+            }
+            self.flow.note_in_pieces();
+            let mut answers = Vec::with_capacity(groups.len());
+            for group in &groups {
+                let ask = self.ask_of(filled.chat_with(place, group), &part, None);
+                answers.push(self.ask(ask, |_| {}).await?.text.into());
+            }
+            texts = answers;
+        }
+        Err(Fault::TooLong)
+    }
+
+    /// Puts texts together as far as `room_tokens` goes, cutting those that are longer by themselves.
+    async fn pack(&mut self, texts: &[Arc<str>], room_tokens: u32) -> Result<Vec<String>, Fault> {
+        let mut groups: Vec<String> = Vec::new();
+        let mut left = 0;
+        for text in texts {
+            let length = self.measure(Prompt::Text(text.to_string())).await?;
+            let pieces = if length > room_tokens {
+                self.split(Arc::clone(text), room_tokens).await?
+            } else {
+                vec![text.to_string()]
+            };
+            let whole = pieces.len() == 1;
+            for piece in pieces {
+                match groups.last_mut() {
+                    Some(group) if whole && length + SLACK_TOKENS <= left => {
+                        group.push_str(SEPARATOR);
+                        group.push_str(&piece);
+                        left -= length + SLACK_TOKENS;
+                    }
+                    _ => {
+                        groups.push(piece);
+                        // The last piece of a cut text is not measured again: nothing is put behind it.
+                        left = if whole { room_tokens - length } else { 0 };
+                    }
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    async fn fill(
+        &mut self,
+        template: &Template,
+        item: Option<&Arc<Node>>,
+    ) -> Result<Filled, Fault> {
+        self.flow.join_label(&self.node.scope.literal());
+        let item = match item {
+            Some(item) => {
+                let outcome = item.resolve(self.inner).await;
+                self.flow.join(&outcome.flow);
+                Some(outcome)
+            }
+            None => None,
+        };
+        let mut messages = Vec::with_capacity(template.0.len());
+        for turn in &template.0 {
+            let mut texts = Vec::with_capacity(turn.pieces.len());
+            for piece in &turn.pieces {
+                texts.push(match piece {
+                    Piece::Literal(text) => Text { text: Arc::clone(text), literal: true },
+                    Piece::Value(node) => Text { text: self.text(node).await?, literal: false },
+                    Piece::Item(field) => {
+                        let text = match &item {
+                            Some(item) => item.field(field.unwrap_or(Field::Body))?,
+                            None => "".into(),
+                        };
+                        Text { text, literal: false }
+                    }
+                });
+            }
+            messages.push((engine_role(turn.role), texts));
+        }
+        Ok(Filled(messages))
+    }
+
+    /// Where the first hole of a prompt is.
+    fn hole(&self, template: &Template) -> Option<Place> {
+        template.0.iter().enumerate().find_map(|(m, turn)| {
+            let piece = turn.pieces.iter().position(|piece| matches!(piece, Piece::Item(_)))?;
+            Some((m, piece))
+        })
+    }
+
+    fn element_text(
+        &mut self,
+        outcome: &super::Outcome,
+        fields: &[Field],
+    ) -> Result<Arc<str>, Fault> {
+        self.flow.join(&outcome.flow);
+        match fields {
+            [field] => outcome.field(*field),
+            _ => {
+                let texts: Result<Vec<Arc<str>>, Fault> =
+                    fields.iter().map(|field| outcome.field(*field)).collect();
+                Ok(texts?.join("\n").into())
+            }
+        }
+    }
+
+    async fn fits(&mut self, filled: &Filled, max_tokens: u32) -> Result<bool, Fault> {
+        let context = self.inner.model().ok_or(Fault::NoModel)?.context_tokens;
+        let prompt = self.measure(Prompt::Chat(filled.chat())).await?;
+        Ok(prompt.saturating_add(max_tokens) <= context)
+    }
+
+    /// Asks, showing the answer as it comes.
+    async fn ask_shown(
+        &mut self,
+        messages: Vec<ChatMessage>,
+        settings: &Settings,
+    ) -> Result<String, Fault> {
+        self.show_words();
+        let ask = self.ask_of(messages, settings, None);
+        let (node, inner) = (self.node, self.inner);
+        let answered = self
+            .ask(ask, |text| {
+                node.partial(|partial| partial.text.push_str(text));
+                inner.panels_changed();
+            })
+            .await?;
+        if answered.stop == StopReason::MaxTokens || answered.stop == StopReason::ContextFull {
+            self.flow.note_ends_early();
+        }
+        Ok(answered.text)
+    }
+
+    fn ask_of(
+        &self,
+        messages: Vec<ChatMessage>,
+        settings: &Settings,
+        outcomes: Option<Vec<String>>,
+    ) -> Ask {
+        Ask {
+            messages,
+            max_tokens: settings.max_tokens,
+            style: settings.style,
+            // Every answer of a run is drawn by itself, and the same again in a repetition of the run.
+            seed: self.node.scope.seed ^ u64::from(self.node.depth) << 48,
+            stop: settings.stop.clone(),
+            outcomes,
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        ask: Ask,
+        on_text: impl FnMut(&str) + Send,
+    ) -> Result<model::Answered, Fault> {
+        let permit = self.inner.permitted(&self.node.scope, ask, |_, permit| Ok(permit)).await?;
+        let answered = model::ask(self.inner, permit, on_text).await?;
+        self.flow.join_label(&answered.weights);
+        Ok(answered)
+    }
+
+    async fn measure(&mut self, prompt: Prompt) -> Result<u32, Fault> {
+        let operation = Measure(prompt);
+        let permit =
+            self.inner.permitted(&self.node.scope, operation, |_, permit| Ok(permit)).await?;
+        model::measure(&self.inner.engine, permit).await
+    }
+
+    pub(super) async fn split(
+        &mut self,
+        text: Arc<str>,
+        max_tokens: u32,
+    ) -> Result<Vec<String>, Fault> {
+        let operation = Split { text, max_tokens };
+        let permit =
+            self.inner.permitted(&self.node.scope, operation, |_, permit| Ok(permit)).await?;
+        model::split(&self.inner.engine, permit).await
+    }
+}
+
+/// Whether a collection of this kind can fill this hole: only documents have fields.
+pub(crate) fn suits(kind: Kind, field: Option<Field>) -> bool {
+    match kind {
+        Kind::Documents => true,
+        Kind::Texts => field.is_none(),
+        _ => false,
+    }
+}
+
+/// The engine's name for a role.
+pub(crate) fn engine_role(role: MessageRole) -> Role {
+    match role {
+        MessageRole::System => Role::System,
+        MessageRole::User => Role::User,
+        MessageRole::Assistant => Role::Assistant,
+    }
+}
