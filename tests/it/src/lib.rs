@@ -45,11 +45,7 @@ pub fn demo_dir() -> PathBuf {
 ///
 /// # Errors
 /// Where the session does not start.
-pub fn start(
-    dir: &Path,
-    runtime_dir: &Path,
-    backend: impl Backend,
-) -> Result<Session, UserError> {
+pub fn start(dir: &Path, runtime_dir: &Path, backend: impl Backend) -> Result<Session, UserError> {
     let config = Config {
         vault_dir: dir.to_path_buf(),
         runtime: WasmGuests::in_dir(runtime_dir),

@@ -39,11 +39,8 @@ fn victim() {
         .unwrap();
     let slots = BTreeMap::from([("inbox".to_owned(), BTreeSet::from([folder]))]);
     run(&handle, Command::GrantPlugin { plugin: summariser.clone(), capabilities, slots }).unwrap();
-    let summarise = Command::RunPlugin {
-        plugin: summariser.clone(),
-        command: "summarise".into(),
-        focus: None,
-    };
+    let summarise =
+        Command::RunPlugin { plugin: summariser.clone(), command: "summarise".into(), focus: None };
     run(&handle, summarise).unwrap();
     let view = handle.view();
     let summary = view
