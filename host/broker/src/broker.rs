@@ -80,7 +80,13 @@ impl Broker {
             .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
         self.take_turn(&scope)?;
         let mut client = Client::new(Arc::clone(&self.inner), Arc::clone(&scope), before);
-        let export = self.export(&mut client, &scope, start)?;
+        let export = match self.export(&mut client, &scope, start) {
+            Ok(export) => export,
+            Err(error) => {
+                client.abandon();
+                return Err(error);
+            }
+        };
         let info = InvocationInfo { today, seed, locale: locale.to_owned(), api: API };
         Ok((client, Invocation { export, info, fuel: self.inner.limits.fuel }))
     }
@@ -100,24 +106,20 @@ impl Broker {
     /// # Errors
     /// [`ValueError`].
     pub async fn save_value(&self, id: ValueId) -> Result<DocumentId, ValueError> {
-        let (scope, panel_title, node) = self.inner.shown(id).ok_or(ValueError::Stale)?;
-        let outcome = node.outcome.get().cloned().ok_or(ValueError::NotReady)?;
-        let body =
-            outcome.text().map_err(|fault| ValueError::Failed { reason: fault.to_string() })?;
+        let shown = self.inner.shown(id).ok_or(ValueError::Stale)?;
+        let outcome = shown.node.outcome.get().cloned().ok_or(ValueError::NotReady)?;
+        let body = outcome.text().map_err(failed)?;
+        let name = &shown.scope.name;
         let title = match outcome.flow.only_title() {
-            Some(title) => format!("{}: {}", scope.name, escape_words(title)),
-            None => format!("{}: {panel_title}", scope.name),
+            Some(title) => format!("{name}: {}", escape_words(title)),
+            None => format!("{name}: {}", shown.panel_title),
         };
-        let plugin = scope.plugin.clone();
-        let label = outcome.flow.label();
+        let (scope, label) = (Arc::clone(&shown.scope), shown.flow(&outcome).label());
         let saved = self.inner.with_vault(move |vault| {
-            documents::save_by_user(vault, &plugin, &title, (&body, label))
+            documents::save_by_user(vault, &scope, &title, (&body, label))
         });
-        let document = saved.await.map_err(|fault| match fault {
-            Fault::Locked => ValueError::Locked,
-            other => ValueError::Failed { reason: other.to_string() },
-        })?;
-        node.mark_saved();
+        let document = saved.await.map_err(failed)?;
+        shown.node.mark_saved();
         self.inner.panels_changed();
         Ok(document)
     }
@@ -127,11 +129,9 @@ impl Broker {
     /// # Errors
     /// [`ValueError`].
     pub fn value_text(&self, id: ValueId) -> Result<String, ValueError> {
-        let (_, _, node) = self.inner.shown(id).ok_or(ValueError::Stale)?;
-        let outcome = node.outcome.get().ok_or(ValueError::NotReady)?;
-        let text = outcome.text();
-        text.map(|text| text.to_string())
-            .map_err(|fault| ValueError::Failed { reason: fault.to_string() })
+        let shown = self.inner.shown(id).ok_or(ValueError::Stale)?;
+        let outcome = shown.node.outcome.get().ok_or(ValueError::NotReady)?;
+        outcome.text().map(|text| text.to_string()).map_err(failed)
     }
 
     /// Ends all work of a plugin: for the user's stop, and whenever its grant is changed. Its panels stay as they are;
@@ -253,7 +253,7 @@ impl Broker {
                     self.inner.panels().get(&panel).and_then(|open| open.picked(&picker, value));
                 let (element, list) = picked.ok_or(BeginError::Stale)?;
                 let mut flow = Flow::of(entered());
-                if let Some(outcome) = list.outcome.get() {
+                if let Some(outcome) = list.as_ref().and_then(|list| list.outcome.get()) {
                     flow.join(&outcome.flow);
                 }
                 let op = Op::Picked { element, flow };
@@ -262,6 +262,13 @@ impl Broker {
             }
         };
         Ok(Export::OnEvent { panel: panel.panel, event })
+    }
+}
+
+fn failed(fault: Fault) -> ValueError {
+    match fault {
+        Fault::Locked => ValueError::Locked,
+        other => ValueError::Failed { reason: other.to_string() },
     }
 }
 

@@ -1,9 +1,6 @@
 //! Open panels: what they show, the work behind it, and how it looks by now.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hearth_base::PluginId;
 use tokio::task::{AbortHandle, JoinSet};
@@ -12,7 +9,7 @@ use crate::{
     PanelKey, PanelNode, PanelView, ValueId, ValueState, ValueView, escape_text,
     inner::Inner,
     scope::Scope,
-    values::{Glance, Node, NodeId, Value, glance},
+    values::{Flow, Glance, Node, NodeId, Outcome, Value, glance},
 };
 
 /// A panel the user can see.
@@ -43,15 +40,36 @@ impl Shown {
         }
     }
 
-    /// Texts and documents in it, as far as they are known.
-    fn elements(&self) -> Vec<Arc<Node>> {
+    /// The text or document of this number in it, and the list that chose it.
+    fn find(&self, value: ValueId) -> Option<(Arc<Node>, Option<Arc<Node>>)> {
         match self {
-            Self::Plain(_) => Vec::new(),
-            Self::Value(node) => vec![Arc::clone(node)],
-            Self::Items(node) | Self::Picker(_, node) => {
-                items(node).map(<[_]>::to_vec).unwrap_or_default()
+            Self::Plain(_) => None,
+            Self::Value(node) => (node.id == value.0).then(|| (Arc::clone(node), None)),
+            Self::Items(list) | Self::Picker(_, list) => {
+                let element = items(list)?.iter().find(|element| element.id == value.0)?;
+                Some((Arc::clone(element), Some(Arc::clone(list))))
             }
         }
+    }
+}
+
+/// A value that an open panel shows.
+pub(crate) struct ShownValue {
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) panel_title: String,
+    pub(crate) node: Arc<Node>,
+    /// The list it stands in.
+    list: Option<Arc<Node>>,
+}
+
+impl ShownValue {
+    /// All it depends on; of an element also what put it into its list.
+    pub(crate) fn flow(&self, outcome: &Outcome) -> Flow {
+        let mut flow = outcome.flow.clone();
+        if let Some(list) = self.list.as_ref().and_then(|list| list.outcome.get()) {
+            flow.join(&list.flow);
+        }
+        flow
     }
 }
 
@@ -70,18 +88,15 @@ impl OpenPanel {
     }
 
     /// The element of a list to pick from, and the list.
-    pub(crate) fn picked(&self, picker: &str, value: ValueId) -> Option<(Arc<Node>, Arc<Node>)> {
+    pub(crate) fn picked(
+        &self,
+        picker: &str,
+        value: ValueId,
+    ) -> Option<(Arc<Node>, Option<Arc<Node>>)> {
         self.nodes.iter().find_map(|node| match node {
-            Shown::Picker(id, list) if id == picker => {
-                let element = items(list)?.iter().find(|element| element.id == value.0)?;
-                Some((Arc::clone(element), Arc::clone(list)))
-            }
+            Shown::Picker(id, _) if id == picker => node.find(value),
             _ => None,
         })
-    }
-
-    fn element(&self, value: ValueId) -> Option<Arc<Node>> {
-        self.nodes.iter().flat_map(Shown::elements).find(|element| element.id == value.0)
     }
 
     fn end_tasks(&mut self) {
@@ -162,8 +177,6 @@ impl Inner {
         let mut panels = self.panels();
         let mut before = panels.remove(&key);
         let mut tasks = BTreeMap::new();
-        let wanted: BTreeSet<NodeId> =
-            nodes.iter().filter_map(|shown| Some(shown.node()?.id)).collect();
         for node in nodes.iter().filter_map(Shown::node) {
             if tasks.contains_key(&node.id) {
                 continue;
@@ -174,7 +187,6 @@ impl Inner {
             });
             tasks.insert(node.id, task);
         }
-        debug_assert!(tasks.keys().eq(&wanted));
         if let Some(mut before) = before {
             before.end_tasks();
         }
@@ -208,10 +220,11 @@ impl Inner {
     }
 
     /// A value that an open panel shows.
-    pub(crate) fn shown(&self, value: ValueId) -> Option<(Arc<Scope>, String, Arc<Node>)> {
+    pub(crate) fn shown(&self, value: ValueId) -> Option<ShownValue> {
         self.panels().values().find_map(|panel| {
-            let element = panel.element(value)?;
-            Some((Arc::clone(&panel.scope), panel.title.clone(), element))
+            let (node, list) = panel.nodes.iter().find_map(|node| node.find(value))?;
+            let (scope, panel_title) = (Arc::clone(&panel.scope), panel.title.clone());
+            Some(ShownValue { scope, panel_title, node, list })
         })
     }
 }

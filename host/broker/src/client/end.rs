@@ -45,6 +45,16 @@ impl Client {
             Err(why) => self.abort(&why),
         }
         self.write_rows();
+        self.give_turn_back();
+    }
+
+    /// Ends a run whose guest was never called: nothing happened, and nobody is to blame.
+    pub(crate) fn abandon(mut self) {
+        self.ended = true;
+        self.give_turn_back();
+    }
+
+    fn give_turn_back(&self) {
         if let Some(work) = self.inner.work().get_mut(&self.scope.plugin) {
             work.live = None;
         }

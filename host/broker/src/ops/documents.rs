@@ -6,6 +6,7 @@ use hearth_base::{DocumentId, FolderId, Label, Origin, PluginId, SlotKind, Sort}
 use hearth_vault::{Document, DocumentKind, DocumentQuery, NewSaved, Order, Vault};
 
 use crate::{
+    audit,
     permit::{Operation, Permit},
     policy::Access,
     scope::Scope,
@@ -126,14 +127,15 @@ pub(crate) fn save(vault: &Vault, permit: Permit<SaveDocument>) -> Result<Docume
     Ok(vault.save_document(&saved(&scope.plugin, &title, &body, label))?)
 }
 
-/// Saves a shown value by the user's own gesture, which needs no grant of the plugin's.
+/// Saves a shown value by the user's own gesture, which needs no permit of the plugin's.
 pub(crate) fn save_by_user(
     vault: &Vault,
-    plugin: &PluginId,
+    scope: &Scope,
     title: &str,
     (body, label): (&str, Label),
 ) -> Result<DocumentId, Fault> {
-    Ok(vault.save_document(&saved(plugin, title, body, label))?)
+    vault.audit(&audit::row(scope, "the user saved a value it made".into(), true))?;
+    Ok(vault.save_document(&saved(&scope.plugin, title, body, label))?)
 }
 
 /// Whoever wrote the words that went in, the plugin had a hand in what came out.

@@ -149,7 +149,7 @@ impl Making<'_> {
         items: &[Arc<Node>],
         settings: &Settings,
     ) -> Result<String, Fault> {
-        let mut filled = self.fill(template, None).await?;
+        let filled = self.fill(template, None).await?;
         let place = self.hole(template).ok_or(Fault::Mismatch)?;
         let fields = template.fields();
         let mut texts = Vec::new();
@@ -164,7 +164,6 @@ impl Making<'_> {
             return Err(Fault::Nothing);
         }
         self.show_words();
-        filled.put(place, "".into());
         self.tree(&filled, place, texts, settings).await
     }
 
@@ -369,8 +368,8 @@ impl Making<'_> {
             messages,
             max_tokens: settings.max_tokens,
             style: settings.style,
-            // Every answer of a run is drawn by itself, and the same again in a repetition of the run.
-            seed: self.node.scope.seed ^ u64::from(self.node.depth) << 48,
+            // No two answers of a run share their draws.
+            seed: self.node.scope.seed.wrapping_add(self.node.id),
             stop: settings.stop.clone(),
             outcomes,
         }
