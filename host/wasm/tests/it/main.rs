@@ -1,0 +1,10 @@
+//! The host's side of plugins against real and lying programs, and real and hostile guests.
+
+mod artefacts;
+mod calls;
+mod first_party;
+mod guest;
+mod hostile;
+mod inspection;
+mod lying;
+mod programs;

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Says "loaded", then calls `remaining` for ever and never listens.
+printf '\001\000\000\000\000'
+while :; do printf '\002\000\000\000\001\031'; done

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Says what it hears.
+exec /bin/cat

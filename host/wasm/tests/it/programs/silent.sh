@@ -1,0 +1,3 @@
+#!/bin/sh
+# Says nothing.
+exec /bin/sleep 1000
