@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Checkpoint,
-    checkpoint::prefill_block_tokens,
+    checkpoint::{check_fits, prefill_block_tokens},
     compute_error,
     models::{Decoder, KvCache},
     sample::largest,
@@ -109,7 +109,7 @@ pub fn probe(
     nll_text: Option<&str>,
 ) -> Result<Probe, InspectError> {
     let checkpoint = Checkpoint::open(path)?;
-    let mut subject = Subject::load(&checkpoint, None)?;
+    let mut subject = Subject::load(&checkpoint, ids.len().saturating_add(greedy_tokens), None)?;
     // Logits can be had of a model whose vocabulary cannot be read; only the text needs it.
     let tokenizer = checkpoint.tokenizer();
     let ends = tokenizer.as_ref().map_or(Vec::new(), |tokenizer| tokenizer.end_ids().to_vec());
@@ -140,7 +140,8 @@ pub fn probe(
 pub fn bench(path: &Path, options: &BenchOptions) -> Result<Bench, InspectError> {
     let start = Instant::now();
     let checkpoint = Checkpoint::open(path)?;
-    let mut subject = Subject::load(&checkpoint, options.threads)?;
+    let tokens = options.prompt_tokens.saturating_add(options.generate_tokens);
+    let mut subject = Subject::load(&checkpoint, tokens, options.threads)?;
     let load_s = start.elapsed().as_secs_f64();
     let vocab = u32::try_from(checkpoint.config().vocab).unwrap_or(u32::MAX);
     // Spread over the vocabulary, so that no part of the embedding stays in the processor's cache by chance.
@@ -205,7 +206,13 @@ struct Subject {
 }
 
 impl Subject {
-    fn load(checkpoint: &Checkpoint, threads: Option<usize>) -> Result<Self, LoadError> {
+    /// Loads a model that will be given `tokens` tokens.
+    fn load(
+        checkpoint: &Checkpoint,
+        tokens: usize,
+        threads: Option<usize>,
+    ) -> Result<Self, LoadError> {
+        check_fits(&checkpoint.estimate(u32::try_from(tokens).unwrap_or(u32::MAX)))?;
         let workers = Workers::new(threads)?;
         let decoder = checkpoint.decoder(&mut |_share| ControlFlow::Continue(()))?;
         Ok(Self { decoder, workers })

@@ -3,6 +3,23 @@
 //! Files are read with distrust: every count and length is checked against the size of the file before memory
 //! is set aside for it, and a file that lies is a typed error. The crate opens the files it is given and nothing
 //! else; it never touches the network or the vault, and writes no prompt and no answer anywhere.
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//!
+//! use hearth_engine_api::{Backend, GenerateRequest, LoadOptions, Prompt};
+//! use hearth_engine_candle::CandleBackend;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = LoadOptions::default();
+//! let mut go_on = |_share: f32| ControlFlow::Continue(());
+//! let mut model = CandleBackend.load("model.gguf".as_ref(), &options, &mut go_on)?;
+//! let request = GenerateRequest::new(Prompt::Text("Once upon a time".into()));
+//! let story = model.generate(&request, &mut |_event| ControlFlow::Continue(()))?;
+//! println!("{}", story.text);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

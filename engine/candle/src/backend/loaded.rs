@@ -39,6 +39,9 @@ impl LoadedModel {
         let decoder = checkpoint.decoder(on_progress)?;
         let context = Context::new(decoder, workers, info.context_tokens as usize)
             .map_err(|error| malformed(format!("no cache of its size: {error}")))?;
+        if on_progress(1.0).is_break() {
+            return Err(LoadError::Cancelled);
+        }
         info.has_chat_template = tokenizer.chat_template().is_some();
         let ends = ends(&tokenizer);
         Ok(Self { info, prompter: Prompter::new(tokenizer), ends, context })

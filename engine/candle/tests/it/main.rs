@@ -10,6 +10,7 @@ mod corrupt;
 mod data;
 mod formats;
 mod golden;
+mod inspection;
 mod template;
 mod tokenizer;
 mod toy;

@@ -25,6 +25,9 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
     let architecture = Architecture::from_name(name)
         .ok_or_else(|| unsupported(format!("architecture {name:?}")))?;
     let fields = Fields { header, prefix: name };
+    if let Some(count) = header.integer("split.count").filter(|&count| count > 1) {
+        return Err(unsupported(format!("a GGUF split into {count} files; merge them into one")));
+    }
     if fields.optional("expert_count")?.is_some_and(|count| count > 0) {
         return Err(unsupported("a mixture of experts"));
     }

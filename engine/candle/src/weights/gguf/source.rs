@@ -59,8 +59,9 @@ impl<'a> GgufSource<'a> {
             GgmlDType::F16 => Plain::F16,
             GgmlDType::BF16 => Plain::Bf16,
             _ => {
-                let bytes =
-                    place.read_bytes(&mut self.file, entry.bytes as usize, &mut self.progress)?;
+                // The allocator gives memory of this size the alignment the blocks need.
+                let bytes = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
+                let bytes = place.read_bytes(&mut self.file, bytes, &mut self.progress)?;
                 let tensor = QStorage::from_data(Cow::Owned(bytes), &Device::Cpu, dtype)
                     .and_then(|storage| QTensor::new(storage, shape));
                 return tensor
