@@ -25,8 +25,26 @@ impl Numbers {
     }
 }
 
+/// Reads the headers, and checks that no more memory is taken than the file's size accounts for.
+fn open(path: &Path) -> Result<Checkpoint, LoadError> {
+    const TIMES: u64 = 16;
+    const AND_BYTES: u64 = 2 << 20;
+    let file_bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    let mut result = None;
+    let used = allocation_counter::measure(|| result = Some(Checkpoint::open(path)));
+    assert!(
+        used.bytes_max <= TIMES * file_bytes + AND_BYTES,
+        "{} bytes taken for a file of {file_bytes}",
+        used.bytes_max
+    );
+    result.unwrap()
+}
+
 /// Loads and runs what there is; says whether that worked. Errors are fine, panics are not.
 fn loads_and_runs(path: &Path) -> bool {
+    if open(path).is_err() {
+        return false;
+    }
     let options = LoadOptions { context_tokens: None, threads: Some(1) };
     let loaded = CandleBackend.load(path, &options, &mut |_| ControlFlow::Continue(()));
     let Ok(mut model) = loaded else { return false };
@@ -44,7 +62,7 @@ fn a_gguf_cut_anywhere_is_refused() {
     let bytes = fs::read(&path).unwrap();
     for length in (0..bytes.len() - 64).step_by(64) {
         fs::write(&path, &bytes[..length]).unwrap();
-        let refused = Checkpoint::open(&path);
+        let refused = open(&path);
         assert!(matches!(refused, Err(LoadError::Malformed { .. })), "{length}: {refused:?}");
     }
 }
@@ -53,11 +71,11 @@ fn a_gguf_cut_anywhere_is_refused() {
 fn a_safetensors_file_cut_anywhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = small().write_folder(folder.path(), DType::F16).join("model.safetensors");
-    assert!(Checkpoint::open(&path).is_ok());
+    assert!(open(&path).is_ok());
     let bytes = fs::read(&path).unwrap();
     for length in (0..bytes.len()).step_by(64) {
         fs::write(&path, &bytes[..length]).unwrap();
-        let refused = Checkpoint::open(&path);
+        let refused = open(&path);
         assert!(matches!(refused, Err(LoadError::Malformed { .. })), "{length}: {refused:?}");
     }
 }
@@ -96,7 +114,8 @@ fn flipped_bytes_in_a_safetensors_file_do_no_harm() {
         let reach = if numbers.below(8) == 0 { bytes.len() } else { header };
         damaged[numbers.below(reach)] = numbers.below(256) as u8;
         fs::write(&path, &damaged).unwrap();
-        sound += usize::from(probe(&path, &[1, 5, 9], 2, None).is_ok());
+        let sized = open(&path).is_ok();
+        sound += usize::from(sized && probe(&path, &[1, 5, 9], 2, None).is_ok());
     }
     assert!((1..600).contains(&sound), "{sound} of 600 loaded: the test touches the wrong bytes");
 }
@@ -132,7 +151,7 @@ fn absurd_safetensors_headers_are_refused() {
     files.extend([max, 1 << 62, 1 << 33, 100].map(|length| length.to_le_bytes().to_vec()));
     for file in files {
         fs::write(&path, &file).unwrap();
-        let refused = Checkpoint::open(&path);
+        let refused = open(&path);
         assert!(matches!(refused, Err(LoadError::Malformed { .. })), "{refused:?}");
     }
 }
@@ -173,10 +192,31 @@ fn what_is_no_model_is_refused() {
     let path = folder.path().join("model.gguf");
     for content in [&b""[..], b"GG", b"GGUF", b"GGML1234567890", &[0xFF; 4096]] {
         fs::write(&path, content).unwrap();
-        assert!(matches!(Checkpoint::open(&path), Err(LoadError::Malformed { .. })));
+        assert!(matches!(open(&path), Err(LoadError::Malformed { .. })));
     }
-    let absent = Checkpoint::open(&folder.path().join("absent.gguf"));
+    let absent = open(&folder.path().join("absent.gguf"));
     assert!(matches!(absent, Err(LoadError::Io { .. })));
-    let empty = Checkpoint::open(folder.path());
+    let empty = open(folder.path());
     assert!(matches!(empty, Err(LoadError::Io { .. })));
+}
+
+/// A file that is one long list of bytes, each of which would become a whole value.
+#[test]
+fn metadata_does_not_unfold_to_many_times_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.gguf");
+    let count = 3u64 << 20;
+    let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+    for number in [0, 1, 3] {
+        bytes.extend(u64::to_le_bytes(number));
+    }
+    bytes.extend(b"key");
+    for number in [9u32, 0] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend(count.to_le_bytes());
+    bytes.resize(bytes.len() + count as usize, 0);
+    fs::write(&path, &bytes).unwrap();
+    let refused = open(&path);
+    assert!(matches!(&refused, Err(LoadError::Malformed { reason }) if reason.contains("unfold")));
 }
