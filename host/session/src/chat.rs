@@ -174,6 +174,10 @@ async fn answer(
     let id = asked.conversation;
     *conversation = Some(id);
     task.show_async(Change::Answering(id, Some(beginning(task.ticket)))).await;
+    tokio::select! {
+        () = task.ctx.loads_done() => {}
+        () = task.cancel.cancelled() => return Err(UserError::cancelled("The answer was stopped.")),
+    }
     let model = task.ctx.engine.info().await.ok_or_else(UserError::no_model)?;
     let plan = prompt::plan(&task.ctx.engine, asked.turns, model.context_tokens).await?;
     let (notices, name) = (plan.notices, model.name);

@@ -172,11 +172,6 @@ impl From<EngineError> for UserError {
     }
 }
 
-/// The same mapping for shells that look at models without a session.
-pub fn load_error(error: LoadError) -> UserError {
-    error.into()
-}
-
 /// What the file system said about something the user named.
 pub(crate) fn file_error(what: &str, path: &std::path::Path, source: &io::Error) -> UserError {
     let message = format!("Cannot {what} {}: {source}.", path.display());

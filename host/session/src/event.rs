@@ -40,7 +40,7 @@ pub enum Event {
         /// The plugin's words.
         message: String,
     },
-    /// A plugin's panels have new content; see [`crate::View::panels`].
+    /// A plugin's panels or questions have new content; see [`crate::View::panels`] and [`crate::View::questions`].
     PanelsChanged,
     /// Loading a model has come this far, in 0..=1.
     LoadProgress {

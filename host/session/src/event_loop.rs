@@ -47,8 +47,10 @@ pub(crate) struct EventLoop {
     waker: Waker,
     /// Something to wake the shell for.
     stirred: bool,
-    /// Closings under way.
-    pub(crate) closing: usize,
+    /// Told when the view that goes with them can be seen.
+    pub(crate) outbox: Vec<Event>,
+    /// Openings and closings under way.
+    pub(crate) at_the_door: usize,
     ending: Option<oneshot::Sender<()>>,
 }
 
@@ -71,7 +73,8 @@ impl EventLoop {
             shared,
             waker,
             stirred: false,
-            closing: 0,
+            outbox: Vec::new(),
+            at_the_door: 0,
             ending: None,
         }
     }
@@ -95,9 +98,12 @@ impl EventLoop {
             }
             if std::mem::take(&mut self.stirred) {
                 self.shared.store(Arc::new(self.view.clone()));
+                for event in self.outbox.drain(..) {
+                    self.ctx.hub.emit(&event);
+                }
                 (self.waker)();
             }
-            let idle = self.room.is_none() && self.opening.is_none() && self.closing == 0;
+            let idle = self.room.is_none() && self.at_the_door == 0;
             if self.ending.is_some() && idle {
                 return;
             }
@@ -261,7 +267,7 @@ impl EventLoop {
                 Event::Failed { ticket, error }
             }
         };
-        self.ctx.hub.emit(&event);
+        self.outbox.push(event);
     }
 
     /// Lists a command among those that take a while.
@@ -292,6 +298,11 @@ impl EventLoop {
         match change {
             Change::Folders(folders) => view.folders = Arc::new(folders),
             Change::Library(library) => view.library = Arc::new(library),
+            Change::SameLibrary(library) => {
+                if view.library.query == library.query {
+                    view.library = Arc::new(library);
+                }
+            }
             Change::Document(document) => view.document = document.map(|d| Arc::new(*d)),
             Change::ImportLog(log) => view.import_log = log.map(Arc::new),
             Change::Conversations(heads) => view.conversations = Arc::new(heads),
@@ -329,6 +340,7 @@ impl EventLoop {
         self.questions.clear();
         self.stamps.clear();
         self.panels_stale = false;
+        self.outbox.retain(|event| matches!(event, Event::Done { .. } | Event::Failed { .. }));
         self.ctx.hub.forget_progress();
     }
 }

@@ -41,7 +41,6 @@ pub use view::{
 
 // Running a session.
 pub use config::{Clock, Config};
-pub use errors::load_error;
 pub use events::Events;
 pub use guests::{Answerer, Guest, GuestEnd, GuestRuntime, WasmGuests};
 pub use handle::{Busy, Pending, Session, SessionHandle, Waker};

@@ -2,7 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
 
-use hearth_vault::{DocumentQuery, ImportReport, ImportState, Order};
+use hearth_base::FolderId;
+use hearth_vault::{DocumentQuery, ImportState, Order};
 
 use crate::{
     Command, Event, LibraryView, NoticeKind, Reply, Ticket, UserError, config::unless,
@@ -19,7 +20,8 @@ impl EventLoop {
         match command {
             Command::Import { path, name } => {
                 self.job(ticket, format!("Importing {}", file_name(&path)));
-                self.blocking(ticket, move |task| import(task, &path, name.as_deref()));
+                let shown = self.view.library.query.clone();
+                self.blocking(ticket, move |task| import(task, &path, name.as_deref(), shown));
             }
             Command::Browse(query) => self.blocking(ticket, move |task| {
                 let library = browse(task, query)?;
@@ -50,7 +52,7 @@ impl EventLoop {
             Command::DeleteFolder(id) => {
                 let open = self.view.document.as_ref().is_some_and(|d| d.head.folder == id);
                 let log = self.view.import_log.as_ref().is_some_and(|log| log.0 == id);
-                let mut query = self.view.library.query.clone();
+                let shown = self.view.library.query.clone();
                 self.blocking(ticket, move |task| {
                     task.vault().delete_folder(id)?;
                     if open {
@@ -59,13 +61,9 @@ impl EventLoop {
                     if log {
                         task.show(task.stamp, Change::ImportLog(None));
                     }
-                    if let Some(folders) = &mut query.folders {
-                        folders.retain(|folder| *folder != id);
-                    }
-                    if query.folders.as_ref().is_some_and(Vec::is_empty) {
-                        query.folders = None;
-                    }
-                    reload(task, query)?;
+                    task.show(task.ctx.stamp(), Change::Folders(task.vault().folders()?));
+                    let library = browse(task, without_folder(shown, id))?;
+                    task.show(task.stamp, Change::Library(library));
                     Ok(Reply::Folder(id))
                 });
             }
@@ -108,15 +106,29 @@ fn browse(task: &Task, query: DocumentQuery) -> Result<LibraryView, UserError> {
     Ok(LibraryView { query, heads: page.heads, total: page.total })
 }
 
+/// A query that no longer asks for a folder that is gone; for all of them where it asked for that one alone.
+fn without_folder(mut query: DocumentQuery, gone: FolderId) -> DocumentQuery {
+    if let Some(folders) = &mut query.folders {
+        folders.retain(|folder| *folder != gone);
+    }
+    query.folders = query.folders.filter(|folders| !folders.is_empty());
+    query
+}
+
 /// Folders and the shown page, as they now are.
 fn reload(task: &Task, query: DocumentQuery) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
     task.show(stamp, Change::Folders(task.vault().folders()?));
-    task.show(stamp, Change::Library(browse(task, query)?));
+    task.show(stamp, Change::SameLibrary(browse(task, query)?));
     Ok(())
 }
 
-fn import(task: &Task, path: &Path, name: Option<&str>) -> Result<Reply, UserError> {
+fn import(
+    task: &Task,
+    path: &Path,
+    name: Option<&str>,
+    shown: DocumentQuery,
+) -> Result<Reply, UserError> {
     let mut sums = Sums::default();
     let mut reported = Instant::now();
     let result = task.vault().import(path, name, &mut |progress| {
@@ -135,11 +147,7 @@ fn import(task: &Task, path: &Path, name: Option<&str>) -> Result<Reply, UserErr
         unless(task.cancel.is_cancelled())
     });
     // Also after a failure: what was committed until then is there.
-    let mut query = DocumentQuery { order: Order::Newest, limit: PAGE, ..DocumentQuery::default() };
-    if let Ok(ImportReport { folder: Some(folder), .. }) = &result {
-        query.folders = Some(vec![*folder]);
-    }
-    reload(task, query)?;
+    reload(task, shown)?;
     let report = result?;
     if task.cancel.is_cancelled() {
         return Err(UserError::cancelled(format!(

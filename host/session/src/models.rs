@@ -32,20 +32,17 @@ impl EventLoop {
         match command {
             Command::AddModel(path) => self.spawn(ticket, |task| add(task, path)),
             Command::LoadModel(id) => {
-                self.job(ticket, "Loading the model".into());
-                self.spawn(ticket, move |task| load(task, Choice::This(id)));
+                self.load(ticket, Choice::This(id));
             }
             Command::UnloadModel => self.spawn(ticket, |task| async move {
-                task.ctx.engine.unload().await;
-                task.show_async(Change::Loaded(task.ticket, Some(None))).await;
+                unload(&task).await;
                 Ok(Reply::Unit)
             }),
             Command::RemoveModel(id) => {
                 let loaded = self.view.models.loaded.as_ref().is_some_and(|m| m.id == Some(id));
                 self.spawn(ticket, move |task| async move {
                     if loaded {
-                        task.ctx.engine.unload().await;
-                        task.show_async(Change::Loaded(task.ticket, Some(None))).await;
+                        unload(&task).await;
                     }
                     task.blocking(move |task| {
                         task.vault().remove_model(id)?;
@@ -74,11 +71,19 @@ impl EventLoop {
 
     /// Loads what was last used, in the background.
     pub(crate) fn load_default_model(&mut self) {
-        if self.view.models.models.iter().any(|model| model.is_default && model.present) {
-            let ticket = self.ctx.next_ticket();
-            self.job(ticket, "Loading the model".into());
-            self.spawn(ticket, move |task| load(task, Choice::Default));
+        if self.view.models.models.iter().any(|model| model.is_default) {
+            self.load(self.ctx.next_ticket(), Choice::Default);
         }
+    }
+
+    fn load(&mut self, ticket: Ticket, choice: Choice) {
+        self.job(ticket, "Loading the model".into());
+        let mark = self.ctx.begin_load();
+        self.spawn(ticket, move |task| async move {
+            let result = load(task, choice).await;
+            drop(mark);
+            result
+        });
     }
 
     pub(crate) fn show_loaded(
@@ -149,9 +154,17 @@ async fn add(task: Task, path: PathBuf) -> Result<Reply, UserError> {
     .await
 }
 
+async fn unload(task: &Task) {
+    task.room.tell_model(None);
+    task.ctx.engine.unload().await;
+    task.show_async(Change::Loaded(task.ticket, Some(None))).await;
+}
+
 async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
     let remember = matches!(choice, Choice::This(_));
     let wanted = task.blocking(move |task| find(task, &choice)).await?;
+    // Until the new one is there: no answer may be taken for another model's.
+    let before = task.room.tell_model(None);
     let (sender, mut shares) = mpsc::channel(SHARES);
     let loading = task.ctx.engine.load(
         wanted.path.clone(),
@@ -174,6 +187,8 @@ async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
     let info = match result {
         Ok(info) => info,
         Err(error) => {
+            // The former model stays.
+            task.room.tell_model(before);
             task.show_async(Change::Loaded(task.ticket, None)).await;
             return Err(error.into());
         }

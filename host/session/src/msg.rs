@@ -59,6 +59,8 @@ pub(crate) enum Change {
     Folders(Vec<Folder>),
     /// Documents were found.
     Library(LibraryView),
+    /// The documents shown were read again; nothing if another query is shown by now.
+    SameLibrary(LibraryView),
     /// A document was opened or closed.
     Document(Option<Box<Document>>),
     /// An import log was opened.

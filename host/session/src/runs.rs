@@ -150,7 +150,7 @@ impl EventLoop {
             }
         }
         self.view.panels = Arc::new(panels);
-        self.ctx.hub.emit(&Event::PanelsChanged);
+        self.outbox.push(Event::PanelsChanged);
         for (ticket, plugin) in over {
             let stopped =
                 self.running.get(&ticket).is_some_and(crate::cancel::Cancel::is_cancelled);
@@ -207,7 +207,7 @@ impl EventLoop {
     ) {
         let runs = self.runs.by_plugin.entry(plugin.clone()).or_default();
         runs.progress = Some((percent, message.clone()));
-        self.ctx.hub.emit(&Event::RunProgress { plugin, percent, message });
+        self.outbox.push(Event::RunProgress { plugin, percent, message });
         self.sync_runs();
     }
 
@@ -235,6 +235,7 @@ impl EventLoop {
             purpose: question.purpose,
             limit: question.limit,
         });
+        self.outbox.push(Event::PanelsChanged);
     }
 
     pub(crate) fn withdrawn(&mut self, id: u64) {
@@ -286,6 +287,12 @@ fn run_guest(task: &Task, plugin: &PluginId, start: Start) -> Result<(), UserErr
     let cancel = task.cancel.flag();
     // Before the run begins, so that a component that does not compile is no crash of the plugin.
     runtime.prepare(guest, &cancel)?;
+    task.ctx.runtime.block_on(async {
+        tokio::select! {
+            () = task.ctx.loads_done() => Ok(()),
+            () = task.cancel.cancelled() => Err(stopped_run()),
+        }
+    })?;
     let (mut client, invocation) =
         task.room.broker.begin(plugin, start, today(&task.ctx), &task.ctx.config.locale)?;
     let ended = runtime.invoke(guest, invocation, &mut |call| client.call(call), &cancel);
@@ -445,6 +452,7 @@ impl From<BeginError> for UserError {
             BeginError::FocusRefused => {
                 Self::user(message, "Grant it to read documents, or choose another command.")
             }
+            BeginError::NotReady { .. } => Self::system(message, "Try again."),
             BeginError::Manifest(_) => Self::input(message, "Install the plugin again."),
             BeginError::TooLong { .. } => Self::user(message, "Enter less."),
             BeginError::Stale => Self::user(message, "Run the plugin again."),
@@ -463,7 +471,6 @@ impl From<ValueError> for UserError {
             ValueError::NotReady => Self::user(message, "Wait until it is whole."),
             ValueError::Failed { .. } => Self::user(message, "There is nothing to save."),
             ValueError::Locked => Self::locked(),
-            ValueError::Store(store) => store.into(),
             _ => Self::internal(message),
         }
     }

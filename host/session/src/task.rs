@@ -3,17 +3,17 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::UNIX_EPOCH,
 };
 
 use hearth_base::PluginId;
-use hearth_broker::Broker;
+use hearth_broker::{Broker, ModelFacts};
 use hearth_engine_api::Engine;
 use hearth_vault::{AuditRow, Vault, VaultDir};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     Config, Event, Ticket, UserError,
@@ -34,6 +34,8 @@ pub(crate) struct Ctx {
     stamps: AtomicU64,
     /// Held while a vault is being opened or closed.
     pub(crate) door: tokio::sync::Mutex<()>,
+    /// How many loads of a model are under way.
+    loads: watch::Sender<usize>,
 }
 
 impl Ctx {
@@ -54,7 +56,20 @@ impl Ctx {
             tickets: AtomicU64::new(1),
             stamps: AtomicU64::new(1),
             door: tokio::sync::Mutex::default(),
+            loads: watch::Sender::new(0),
         }
+    }
+
+    /// Counts a load until what it gives back is dropped.
+    pub(crate) fn begin_load(self: &Arc<Self>) -> LoadMark {
+        self.loads.send_modify(|loads| *loads += 1);
+        LoadMark(Arc::clone(self))
+    }
+
+    /// Waits until no model is being loaded, so that a question asked meanwhile finds one.
+    pub(crate) async fn loads_done(&self) {
+        // It fails only where the sender is gone, which lives in `self`.
+        self.loads.subscribe().wait_for(|loads| *loads == 0).await.ok();
     }
 
     pub(crate) fn next_ticket(&self) -> Ticket {
@@ -81,12 +96,36 @@ impl Ctx {
     }
 }
 
+/// A load under way.
+pub(crate) struct LoadMark(Arc<Ctx>);
+
+impl Drop for LoadMark {
+    fn drop(&mut self) {
+        self.0.loads.send_modify(|loads| *loads -= 1);
+    }
+}
+
 /// What lives as long as the vault is open. Every clone is dropped at lock.
 #[derive(Clone)]
 pub(crate) struct Room {
     pub(crate) epoch: Epoch,
     pub(crate) vault: Arc<Vault>,
     pub(crate) broker: Broker,
+    /// What the broker was told of the loaded model.
+    facts: Arc<Mutex<Option<ModelFacts>>>,
+}
+
+impl Room {
+    pub(crate) fn new(epoch: Epoch, vault: Arc<Vault>, broker: Broker) -> Self {
+        Self { epoch, vault, broker, facts: Arc::default() }
+    }
+
+    /// Tells the broker that there is no model, or which; gives what it was told before.
+    pub(crate) fn tell_model(&self, facts: Option<ModelFacts>) -> Option<ModelFacts> {
+        self.broker.set_model(facts.clone());
+        let mut told = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut told, facts)
+    }
 }
 
 /// One command's work.

@@ -26,6 +26,7 @@ impl EventLoop {
             return self.end(ticket, Err(error));
         }
         self.opening = Some(ticket);
+        self.at_the_door += 1;
         self.view.vault = VaultState::Opening;
         self.epoch = Epoch(self.epoch.0 + 1);
         let (ctx, epoch) = (Arc::clone(&self.ctx), self.epoch);
@@ -56,6 +57,7 @@ impl EventLoop {
     }
 
     pub(crate) fn opened(&mut self, ticket: Ticket, room: Room, changes: Vec<Change>) {
+        self.at_the_door -= 1;
         self.room = Some(room);
         if self.opening != Some(ticket) {
             // Locked again before it was open.
@@ -63,6 +65,8 @@ impl EventLoop {
             return self.close(None);
         }
         self.opening = None;
+        // One that was given up meanwhile may have counted on.
+        self.epoch = self.room.as_ref().map_or(self.epoch, |room| room.epoch);
         self.view.vault = VaultState::Open;
         let stamp = self.ctx.stamp();
         for change in changes {
@@ -74,8 +78,11 @@ impl EventLoop {
     }
 
     pub(crate) fn not_opened(&mut self, ticket: Ticket, error: UserError) {
-        self.opening = None;
-        self.view.vault = self.closed_state();
+        self.at_the_door -= 1;
+        if self.opening == Some(ticket) {
+            self.opening = None;
+            self.view.vault = self.closed_state();
+        }
         self.end(ticket, Err(error));
     }
 
@@ -107,11 +114,12 @@ impl EventLoop {
         };
         let mut tasks = std::mem::take(&mut self.tasks);
         let ctx = Arc::clone(&self.ctx);
-        self.closing += 1;
+        self.at_the_door += 1;
         self.ctx.runtime.spawn(async move {
             let _guard = ctx.door.lock().await;
             stop_all(&room.broker, &plugins);
             while tasks.join_next().await.is_some() {}
+            room.broker.shutdown().await;
             // The model's cache holds what was last read.
             ctx.engine.unload().await;
             let result = drop_keys(room).await;
@@ -120,7 +128,7 @@ impl EventLoop {
     }
 
     pub(crate) fn closed(&mut self, ticket: Option<Ticket>, result: Result<(), UserError>) {
-        self.closing -= 1;
+        self.at_the_door -= 1;
         match (ticket, result) {
             (Some(ticket), result) => self.end(ticket, result.map(|()| Reply::Unit)),
             (None, Ok(())) => {}
@@ -141,7 +149,9 @@ impl EventLoop {
     }
 
     fn closed_state(&self) -> VaultState {
-        if !self.ctx.config.in_memory_vault && self.ctx.dir.exists() {
+        if self.opening.is_some() {
+            VaultState::Opening
+        } else if !self.ctx.config.in_memory_vault && self.ctx.dir.exists() {
             VaultState::Locked
         } else {
             VaultState::Absent
@@ -169,7 +179,7 @@ fn enter(ctx: &Arc<Ctx>, vault: Vault, epoch: Epoch) -> Room {
         bridge,
         ctx.runtime.clone(),
     );
-    Room { epoch, vault, broker }
+    Room::new(epoch, vault, broker)
 }
 
 /// Everything a shell shows first, read before the unlocking counts as done.

@@ -1,0 +1,303 @@
+//! Plugins: installing, granting, running, stopping.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use hearth_base::{
+    Answer, Export, Field, GuestFailure, Handle, HostCall, Message, MessageRole, ModelOptions,
+    Node, Part, Sort, Style, Weights,
+};
+use hearth_session::{
+    Capability, Command, ErrorKind, GuestEnd, PanelNode, PluginId, Reply, SettingValue, ValueState,
+    ValueView,
+};
+
+use crate::stage::{DIGEST, Scripted, Setting, Stage, until, wait_for};
+
+fn handle_of(reply: Result<Answer, hearth_base::GuestError>) -> Option<Handle> {
+    match reply {
+        Ok(Answer::Handle(handle)) => Some(handle),
+        _ => None,
+    }
+}
+
+/// What the e-mail summariser does, in short.
+fn digest() -> Arc<Scripted> {
+    Scripted::new(|_, call, _| {
+        let granted =
+            call(HostCall::Granted { slot: "inbox".into(), order: Sort::Newest, limit: 10 });
+        let Some(over) = handle_of(granted) else {
+            return GuestEnd::Returned(Err(GuestFailure::BadInput("nothing granted".into())));
+        };
+        let prompt = vec![Message {
+            role: MessageRole::User,
+            parts: vec![Part::Literal("Digest: ".into()), Part::Item(Some(Field::Title))],
+        }];
+        let options = ModelOptions {
+            max_tokens: 40,
+            style: Style::Exact,
+            weights: Weights::Base,
+            stop: Vec::new(),
+        };
+        let Some(each) = handle_of(call(HostCall::GenerateEach { over, prompt, options })) else {
+            return GuestEnd::Returned(Err(GuestFailure::Internal("no model".into())));
+        };
+        let nodes = vec![Node::Heading("Digest".into()), Node::Items(each)];
+        let shown = call(HostCall::PanelShow { panel: "digest".into(), nodes });
+        GuestEnd::Returned(shown.map(drop).map_err(|e| GuestFailure::Internal(format!("{e:?}"))))
+    })
+}
+
+fn grant(stage: &Stage, plugin: &PluginId) {
+    let view = stage.view();
+    let manifest = &view.plugins.iter().find(|p| p.id == *plugin).unwrap().manifest;
+    let folders: BTreeSet<_> = view.folders.iter().map(|f| f.id).collect();
+    let slots = manifest.slots.iter().map(|slot| (slot.id.clone(), folders.clone())).collect();
+    let capabilities = manifest.requested();
+    stage.run(Command::GrantPlugin { plugin: plugin.clone(), capabilities, slots }).unwrap();
+}
+
+fn start(plugin: &PluginId) -> Command {
+    Command::RunPlugin { plugin: plugin.clone(), command: "digest".into(), focus: None }
+}
+
+fn values(stage: &Stage) -> Vec<ValueView> {
+    let view = stage.view();
+    let nodes = view.panels.iter().flat_map(|panel| &panel.nodes);
+    nodes
+        .filter_map(|node| match node {
+            PanelNode::Value(value) => Some(vec![value.clone()]),
+            PanelNode::Items(items) => items.clone(),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn mail_in_digests_out() {
+    let stage = Setting { guests: digest(), ..Setting::default() }.open();
+    stage.with_mails(3);
+    let plugin = stage.install(DIGEST);
+    assert!(stage.view().plugins[0].grant.is_none());
+
+    // Not granted, it gets nothing.
+    let refused = stage.run(start(&plugin)).unwrap_err();
+    assert!(refused.message.contains("nothing granted"), "{refused:?}");
+
+    grant(&stage, &plugin);
+    let reply = stage.run(start(&plugin)).unwrap();
+    assert!(matches!(reply, Reply::Ran(ran) if ran == plugin));
+    let digests = values(&stage);
+    assert_eq!(digests.len(), 3);
+    assert!(digests.iter().all(|d| d.state == ValueState::Done), "{digests:?}");
+    assert!(digests[0].text.contains("Digest: Letter 2"), "{}", digests[0].text);
+    assert!(stage.view().plugins[0].running.is_none());
+
+    let Reply::Saved(saved) = stage.run(Command::SaveValue(digests[0].id)).unwrap() else {
+        panic!("not saved")
+    };
+    stage.run(Command::OpenDocument(saved)).unwrap();
+    let view = stage.view();
+    assert_eq!(view.document.as_ref().unwrap().body, digests[0].text);
+    until(&stage.handle, "the plugin's folder", |view| {
+        view.folders.iter().any(|f| f.plugin.as_ref() == Some(&plugin))
+    });
+    assert!(view.activity.iter().any(|row| row.plugin.as_ref() == Some(&plugin)));
+
+    let key = view.panels[0].key.clone();
+    stage.run(Command::ClosePanel(key)).unwrap();
+    assert!(stage.view().panels.is_empty());
+
+    stage.run(Command::RevokePlugin(plugin.clone())).unwrap();
+    assert!(stage.view().plugins[0].grant.is_none());
+    assert!(stage.run(start(&plugin)).is_err());
+
+    stage.run(Command::UninstallPlugin { plugin, keep_saved: false }).unwrap();
+    assert!(stage.view().plugins.is_empty());
+    until(&stage.handle, "its folder is gone", |view| view.folders.len() == 1);
+}
+
+#[test]
+fn grants_and_settings_keep_to_the_manifest() {
+    let stage = Setting::default().open();
+    let plugin = stage.install(DIGEST);
+    let ask = |capabilities: &[Capability], slot: Option<&str>| Command::GrantPlugin {
+        plugin: plugin.clone(),
+        capabilities: capabilities.iter().copied().collect(),
+        slots: slot.map(|s| (s.to_owned(), BTreeSet::new())).into_iter().collect(),
+    };
+    let error = stage.run(ask(&[Capability::RevealText], None)).unwrap_err();
+    assert!(error.message.contains("reveal-text"), "{error:?}");
+    let error = stage.run(ask(&[], Some("outbox"))).unwrap_err();
+    assert!(error.message.contains("outbox"), "{error:?}");
+
+    let set = |key: &str, value| Command::SetPluginSetting {
+        plugin: plugin.clone(),
+        key: key.into(),
+        value,
+    };
+    assert_eq!(stage.view().plugins[0].settings["lines"], SettingValue::Number(5));
+    assert!(stage.run(set("lines", SettingValue::Number(21))).unwrap_err().hint.contains("20"));
+    assert!(stage.run(set("lines", SettingValue::Flag(true))).is_err());
+    assert!(stage.run(set("colour", SettingValue::Flag(true))).is_err());
+    stage.run(set("lines", SettingValue::Number(7))).unwrap();
+    assert_eq!(stage.view().plugins[0].settings["lines"], SettingValue::Number(7));
+}
+
+#[test]
+fn inspecting_needs_no_vault_and_installs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Setting::default().start(dir.path());
+    let path = dir.path().join("plugin.wasm");
+    std::fs::write(&path, DIGEST).unwrap();
+    let reply = crate::stage::run(&session.handle(), Command::InspectPlugin(path.clone())).unwrap();
+    let Reply::Inspection(found) = reply else { panic!("{reply:?}") };
+    assert_eq!(found.manifest.name, "Digest");
+    assert!(found.sealed && found.replaces.is_none());
+    std::fs::write(&path, "no manifest").unwrap();
+    let error = crate::stage::run(&session.handle(), Command::InspectPlugin(path)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Input);
+}
+
+#[test]
+fn another_component_of_the_same_name_starts_without_grants() {
+    let stage = Setting::default().open();
+    let plugin = stage.install(DIGEST);
+    grant(&stage, &plugin);
+    assert!(stage.view().plugins[0].grant.is_some());
+    stage.install(&DIGEST.replace("1.0.0", "1.0.1"));
+    let view = stage.view();
+    assert_eq!(view.plugins.len(), 1);
+    assert_eq!(view.plugins[0].manifest.version, "1.0.1");
+    assert!(view.plugins[0].grant.is_none());
+}
+
+#[test]
+fn bundled_plugins_come_without_grants_and_stay_away_once_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundled = dir.path().join("digest.wasm");
+    std::fs::write(&bundled, DIGEST).unwrap();
+    let setting =
+        || Setting { in_memory: false, bundled: vec![bundled.clone()], ..Setting::default() };
+    let session = setting().start(dir.path());
+    let handle = session.handle();
+    crate::stage::run(&handle, Command::CreateVault(crate::stage::passphrase())).unwrap();
+    let plugin = handle.view().plugins[0].clone();
+    assert!(plugin.bundled && plugin.grant.is_none());
+    let remove = Command::UninstallPlugin { plugin: plugin.id, keep_saved: false };
+    crate::stage::run(&handle, remove).unwrap();
+    session.shutdown();
+    let session = setting().start(dir.path());
+    let handle = session.handle();
+    crate::stage::run(&handle, Command::Unlock(crate::stage::passphrase())).unwrap();
+    assert!(handle.view().plugins.is_empty());
+}
+
+#[test]
+fn gestures_wait_for_the_plugin_and_none_is_lost() {
+    let go = Arc::new(AtomicBool::new(false));
+    let (at_once, most, calls) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let guests = {
+        let (go, at_once, most, calls) = (go.clone(), at_once, most.clone(), calls.clone());
+        Scripted::new(move |invocation, _, cancel| {
+            assert!(matches!(invocation.export, Export::Run { .. }));
+            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            calls.fetch_add(1, Ordering::SeqCst);
+            wait_for(&go, cancel);
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            GuestEnd::Returned(Ok(()))
+        })
+    };
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let plugin = stage.install(DIGEST);
+    let pending: Vec<_> = (0..4).map(|_| stage.handle.start(start(&plugin)).unwrap()).collect();
+    until(&stage.handle, "it runs", |view| view.plugins[0].running.is_some());
+    go.store(true, Ordering::SeqCst);
+    for run in pending {
+        run.wait(&mut |_| {}).unwrap();
+    }
+    assert_eq!((calls.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (4, 1));
+}
+
+#[test]
+fn a_run_that_is_stopped_suspends_the_plugin_until_resumed() {
+    let never = Arc::new(AtomicBool::new(false));
+    let guests = Scripted::new(move |_, _, cancel| {
+        if wait_for(&never, cancel) {
+            GuestEnd::Returned(Ok(()))
+        } else {
+            GuestEnd::Aborted("the plugin was stopped".into())
+        }
+    });
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let plugin = stage.install(DIGEST);
+    let pending = stage.handle.start(start(&plugin)).unwrap();
+    until(&stage.handle, "it runs", |view| view.plugins[0].running.is_some());
+    stage.handle.send(Command::Cancel(pending.ticket())).unwrap();
+    assert_eq!(pending.wait(&mut |_| {}).unwrap_err().kind, ErrorKind::Cancelled);
+    assert!(stage.view().plugins[0].suspended.is_some());
+    let error = stage.run(start(&plugin)).unwrap_err();
+    assert!(error.message.contains("suspended"), "{error:?}");
+    stage.run(Command::ResumePlugin(plugin)).unwrap();
+    assert!(stage.view().plugins[0].suspended.is_none());
+}
+
+#[test]
+fn locking_ends_a_run() {
+    let never = Arc::new(AtomicBool::new(false));
+    let guests = Scripted::new(move |_, _, cancel| {
+        wait_for(&never, cancel);
+        GuestEnd::Aborted("stopped".into())
+    });
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let plugin = stage.install(DIGEST);
+    let pending = stage.handle.start(start(&plugin)).unwrap();
+    until(&stage.handle, "it runs", |view| view.plugins[0].running.is_some());
+    stage.run(Command::Lock).unwrap();
+    assert_eq!(pending.wait(&mut |_| {}).unwrap_err().kind, ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_question_is_put_to_the_user_and_answered() {
+    let guests = Scripted::new(|_, call, _| {
+        let picked = call(HostCall::Pick { purpose: "to read them".into(), limit: 2 });
+        let Some(over) = handle_of(picked) else {
+            return GuestEnd::Returned(Err(GuestFailure::Internal("no pick".into())));
+        };
+        let joined = call(HostCall::CollectionJoin { collection: over, separator: "+".into() });
+        let Some(text) = handle_of(joined) else {
+            return GuestEnd::Returned(Err(GuestFailure::Internal("no join".into())));
+        };
+        call(HostCall::PanelShow { panel: "digest".into(), nodes: vec![Node::Value(text)] }).ok();
+        GuestEnd::Returned(Ok(()))
+    });
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let heads = stage.with_mails(3);
+    let plugin = stage.install(DIGEST);
+    let capabilities = stage.view().plugins[0].manifest.requested();
+    let granted =
+        Command::GrantPlugin { plugin: plugin.clone(), capabilities, slots: BTreeMap::new() };
+    stage.run(granted).unwrap();
+    let pending = stage.handle.start(start(&plugin)).unwrap();
+    until(&stage.handle, "the question", |view| !view.questions.is_empty());
+    let question = stage.view().questions[0].clone();
+    assert_eq!((question.plugin_name.as_str(), question.limit), ("Digest", 2));
+    let all = heads.iter().map(|h| h.id).collect();
+    let many = Command::AnswerPick { question: question.question, picked: all };
+    assert!(stage.run(many).is_err());
+    let picked = vec![heads[0].id];
+    stage.run(Command::AnswerPick { question: question.question, picked }).unwrap();
+    pending.wait(&mut |_| {}).unwrap();
+    assert!(stage.view().questions.is_empty());
+    assert!(values(&stage)[0].text.contains("Words of letter"), "{:?}", values(&stage));
+}
