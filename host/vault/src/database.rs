@@ -56,9 +56,10 @@ fn open(path: &Path, key: &DatabaseKey, create: OpenFlags) -> Result<Connection,
 
 /// Gives SQLCipher the raw key. The statement holds the key, so neither it nor an error about it may go further.
 fn set_key(connection: &Connection, key: &DatabaseKey) -> Result<(), StoreError> {
-    // Freed pages and SQLite's own copies of the key are wiped; must come before the key.
+    // Freed pages and SQLite's own copies of the key are wiped; must come before the key. What goes wrong is told by
+    // codes, not on stderr.
     connection
-        .execute_batch("PRAGMA cipher_memory_security = ON;")
+        .execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_memory_security = ON;")
         .map_err(StoreError::sql("secure its memory"))?;
     let mut statement = Zeroizing::new(String::with_capacity(96));
     statement.push_str("PRAGMA key = \"x'");

@@ -186,3 +186,6 @@ pub(crate) fn random_bytes() -> Result<[u8; 32], StoreError> {
     getrandom::fill(&mut bytes).map_err(no_randomness)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

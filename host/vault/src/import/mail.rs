@@ -1,11 +1,12 @@
 //! One message: bytes to a draft.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
 use super::reason::Reason;
-use super::text::{one_line, tidy};
+use super::text::{decode_other, one_line, tidy};
 use super::{Read, html};
 use crate::documents::Draft;
 use crate::{AttachmentHead, DocumentKind};
@@ -32,8 +33,13 @@ pub(super) fn read(raw: Vec<u8>, source: String, fallback_secs: Option<i64>) -> 
     // The parsers of mail and HTML are other people's and read what strangers wrote: a fault in them must cost this one
     // message, not the import. Nothing they could leave half-changed outlives the call.
     let parsed = catch_unwind(AssertUnwindSafe(|| {
-        let message = MessageParser::default().parse(&raw)?;
-        is_mail(&message).then(|| Content::of(&message))
+        let (readable, reason) = with_readable_header(&raw);
+        let message = Flattened(MessageParser::default().parse(readable.as_ref())?);
+        is_mail(&message.0).then(|| {
+            let mut content = Content::of(&message.0);
+            content.reason = reason.or(content.reason);
+            content
+        })
     }));
     let content = match parsed {
         Ok(Some(content)) => content,
@@ -58,6 +64,56 @@ pub(super) fn read(raw: Vec<u8>, source: String, fallback_secs: Option<i64>) -> 
         label: None,
     };
     Parsed { read: Read::Draft(Box::new(draft), reason), date, has_subject }
+}
+
+/// A message that is taken apart level by level when dropped. Dropping it as it is calls itself once for each message
+/// inside a message, and a few megabytes of those would overflow the stack, which nothing can catch.
+struct Flattened<'x>(Message<'x>);
+
+impl Drop for Flattened<'_> {
+    fn drop(&mut self) {
+        let mut parts = std::mem::take(&mut self.0.parts);
+        while let Some(part) = parts.pop() {
+            if let PartType::Message(mut inner) = part.body {
+                parts.append(&mut inner.parts);
+            }
+        }
+    }
+}
+
+/// The message with each line of its header in UTF-8. Old programs wrote names and subjects in the charset of their machine, without
+/// saying which.
+fn with_readable_header(raw: &[u8]) -> (Cow<'_, [u8]>, Option<Reason>) {
+    let end = header_end(raw);
+    if std::str::from_utf8(&raw[..end]).is_ok() {
+        return (Cow::Borrowed(raw), None);
+    }
+    let (mut readable, mut charset) = (Vec::with_capacity(raw.len() + end), "");
+    for line in raw[..end].split_inclusive(|byte| *byte == b'\n') {
+        // An encoded word names its charset, for raw bytes in it, too.
+        if std::str::from_utf8(line).is_ok() || line.windows(2).any(|two| two == b"=?") {
+            readable.extend_from_slice(line);
+        } else {
+            let (text, name) = decode_other(line);
+            readable.extend_from_slice(text.as_bytes());
+            charset = name;
+        }
+    }
+    readable.extend_from_slice(&raw[end..]);
+    let reason = (!charset.is_empty()).then_some(Reason::HeaderEncoding(charset));
+    (Cow::Owned(readable), reason)
+}
+
+/// Where the first empty line is.
+fn header_end(raw: &[u8]) -> usize {
+    let mut end = 0;
+    for line in raw.split_inclusive(|byte| *byte == b'\n') {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            break;
+        }
+        end += line.len();
+    }
+    end
 }
 
 /// Any file parses as a message of some kind; one without a single header that only mail has is none.
@@ -132,6 +188,13 @@ impl Content {
         if self.body[start..].trim().is_empty() {
             self.body.truncate(start);
             for part in message.html_bodies() {
+                self.take_part(part);
+            }
+        }
+        if self.body[start..].trim().is_empty() {
+            // Broken structures leave their text among the attachments, without a name.
+            let unnamed = |part: &&MessagePart<'_>| part.attachment_name().is_none();
+            for part in message.attachments().filter(unnamed) {
                 self.take_part(part);
             }
         }
@@ -246,3 +309,6 @@ fn addresses(list: &Address<'_>) -> String {
         .collect::<Vec<_>>()
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ pub(super) fn envelope_secs(envelope: &[u8]) -> Option<i64> {
     let zoned = parsed.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(zoned.timestamp().as_second())
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,8 @@ pub(crate) enum Reason {
     BadEncoding(&'static str),
     #[error("some of it is wrongly encoded; what could be read was kept")]
     MailEncoding,
+    #[error("its header is not UTF-8; read as {0}")]
+    HeaderEncoding(&'static str),
     #[error("its HTML is too large or too deeply nested; its text was read in a simpler way")]
     HardHtml,
     #[error(

@@ -12,13 +12,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(String, Option<Reason>)> {
     if !marked && let Ok(text) = std::str::from_utf8(bytes) {
         return Some((tidy(text), None));
     }
-    let encoding = if marked {
-        encoding_rs::UTF_8
-    } else {
-        let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Allow);
-        detector.feed(bytes, true);
-        detector.guess(None, chardetng::Utf8Detection::Deny)
-    };
+    let encoding = if marked { encoding_rs::UTF_8 } else { guess(bytes) };
     // Where there is a byte order mark, it decides.
     let (text, used, had_errors) = encoding.decode(bytes);
     let reason = match (had_errors, used == encoding_rs::UTF_8) {
@@ -27,6 +21,18 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(String, Option<Reason>)> {
         (false, false) => Some(Reason::OtherEncoding(used.name())),
     };
     Some((tidy(&text), reason))
+}
+
+/// Decodes what is not UTF-8 by what its bytes look like, and names what it was taken for.
+pub(super) fn decode_other(bytes: &[u8]) -> (String, &'static str) {
+    let (text, used, _had_errors) = guess(bytes).decode(bytes);
+    (text.into_owned(), used.name())
+}
+
+fn guess(bytes: &[u8]) -> &'static encoding_rs::Encoding {
+    let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Allow);
+    detector.feed(bytes, true);
+    detector.guess(None, chardetng::Utf8Detection::Deny)
 }
 
 /// Line ends as `\n`, and no control characters that would show as nothing or as something else.

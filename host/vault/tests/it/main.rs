@@ -1,0 +1,37 @@
+//! The vault from outside, on disk.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which fail by panicking")]
+
+mod canary;
+mod corpus;
+mod importing;
+mod opening;
+
+use std::path::PathBuf;
+
+use hearth_vault::Passphrase;
+
+/// Little enough work for a test.
+pub(crate) const QUICK: u8 = 2;
+
+pub(crate) fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.to_owned())
+}
+
+/// A folder of the outside test data, or a line that says it is not there.
+pub(crate) fn test_data(test: &str, folder: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("HEARTH_TEST_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+        PathBuf::from,
+    );
+    let path = root.join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("SKIPPED {test}: no test data at {}", path.display());
+    None
+}
+
+/// The invented mailbox, notes and code that come with Hearth.
+pub(crate) fn demo() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/demo"))
+}
