@@ -202,6 +202,6 @@ pub enum GenerateEvent {
         /// Tokens to read.
         total_tokens: u32,
     },
-    /// More text: whole characters only.
+    /// More text: whole characters only. Empty where a token came but none of its text is certain yet.
     Text(String),
 }

@@ -61,7 +61,7 @@ impl Checkpoint {
         }
         let folder = Folder::open(path)?;
         let json = read_small_file(&folder.directory.join("config.json"), MAX_CONFIG_BYTES)?;
-        let config = json_config(&json)?;
+        let config = json_config(&json, folder.tensors.contains_key("lm_head.weight"))?;
         Ok(Self { path: path.into(), config, contents: Contents::Safetensors(folder) })
     }
 

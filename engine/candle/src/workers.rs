@@ -1,5 +1,7 @@
 //! The threads that compute.
 
+use std::num::NonZero;
+
 use hearth_engine_api::LoadError;
 
 /// A pool of worker threads of a chosen size.
@@ -14,7 +16,10 @@ impl Workers {
     /// As many as asked for, else one for each physical core.
     pub(crate) fn new(threads: Option<usize>) -> Result<Self, LoadError> {
         const MAX_THREADS: usize = 1 << 10;
-        let threads = threads.unwrap_or_else(candle_core::utils::get_num_threads);
+        let threads = threads.unwrap_or_else(|| {
+            let allowed = std::thread::available_parallelism().map_or(1, NonZero::get);
+            candle_core::utils::get_num_threads().min(allowed)
+        });
         if threads == 0 || threads > MAX_THREADS {
             return Err(LoadError::Unsupported {
                 what: format!("{threads} worker threads; 1 to {MAX_THREADS} are possible"),

@@ -35,16 +35,17 @@ struct Fields {
 #[derive(Clone, Deserialize)]
 struct Rope {
     rope_theta: Option<f64>,
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// The older name of `rope_type`; some files have both.
+    r#type: Option<String>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<usize>,
 }
 
-/// Describes the model of a `config.json`.
-pub(crate) fn json_config(json: &str) -> Result<DecoderConfig, LoadError> {
+/// Describes the model of a `config.json`; `has_head` tells whether its weights include an output head.
+pub(crate) fn json_config(json: &str, has_head: bool) -> Result<DecoderConfig, LoadError> {
     let fields: Fields =
         serde_json::from_str(json).map_err(|error| malformed(format!("config.json: {error}")))?;
     let architecture = Architecture::from_name(&fields.model_type)
@@ -81,7 +82,7 @@ pub(crate) fn json_config(json: &str) -> Result<DecoderConfig, LoadError> {
         qkv_bias: bias || architecture == Architecture::Qwen2,
         output_bias: bias && architecture != Architecture::Qwen2,
         qk_norm: architecture == Architecture::Qwen3,
-        tied_embeddings: fields.tie_word_embeddings.unwrap_or(false),
+        tied_embeddings: fields.tie_word_embeddings.unwrap_or(!has_head),
     };
     config.validate()?;
     Ok(config)
@@ -105,7 +106,7 @@ fn scaling(rope: Option<Rope>) -> Result<RopeScaling, LoadError> {
     let needed = |what: &str, value: Option<f64>| {
         value.ok_or_else(|| malformed(format!("config.json: rope scaling lacks {what}")))
     };
-    match rope.rope_type.as_deref() {
+    match rope.rope_type.or(rope.r#type).as_deref() {
         None | Some("default") => Ok(RopeScaling::None),
         Some("linear") => Ok(RopeScaling::Linear { factor: needed("factor", rope.factor)? }),
         Some("llama3") => Ok(RopeScaling::Llama3 {
@@ -117,5 +118,44 @@ fn scaling(rope: Option<Rope>) -> Result<RopeScaling, LoadError> {
             })?,
         }),
         Some(other) => Err(unsupported(format!("rope scaling {other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields of Llama 3.2 1B, as published.
+    const LLAMA_3_2: &str = r#"{
+        "architectures": ["LlamaForCausalLM"], "attention_bias": false, "bos_token_id": 128000,
+        "eos_token_id": [128001, 128008, 128009], "head_dim": 64, "hidden_act": "silu",
+        "hidden_size": 2048, "intermediate_size": 8192, "max_position_embeddings": 131072,
+        "mlp_bias": false, "model_type": "llama", "num_attention_heads": 32,
+        "num_hidden_layers": 16, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
+        "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+            "original_max_position_embeddings": 8192, "rope_type": "llama3", "type": "llama3"},
+        "rope_theta": 500000.0, "tie_word_embeddings": true, "vocab_size": 128256}"#;
+
+    #[test]
+    fn a_published_config_is_understood() {
+        let config = json_config(LLAMA_3_2, false).unwrap();
+        assert_eq!((config.heads, config.kv_heads, config.head_dim), (32, 8, 64));
+        assert!(config.tied_embeddings && !config.qkv_bias && !config.qk_norm);
+        assert!(matches!(
+            config.rope_scaling,
+            RopeScaling::Llama3 { original_context_tokens: 8192, .. }
+        ));
+    }
+
+    #[test]
+    fn newer_files_keep_the_rotary_figures_together() {
+        let json = r#"{"model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072,
+            "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8,
+            "head_dim": 128, "vocab_size": 151936, "max_position_embeddings": 40960,
+            "rope_parameters": {"rope_theta": 1000000, "rope_type": "default"}}"#;
+        let config = json_config(json, false).unwrap();
+        assert_eq!((config.rope_theta, config.rope_scaling), (1_000_000.0, RopeScaling::None));
+        assert!(config.qk_norm && config.tied_embeddings);
+        assert!(!json_config(json, true).unwrap().tied_embeddings);
     }
 }
