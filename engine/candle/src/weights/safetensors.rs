@@ -135,6 +135,9 @@ impl Folder {
                 let start = header.data_start + info.data_offsets.0 as u64;
                 let located =
                     Located { shard, start, shape: info.shape.clone(), dtype: info.dtype };
+                if located.plain().is_none() && name.ends_with(".weight") {
+                    return Err(unsupported_type(&name, located.dtype));
+                }
                 if tensors.insert(name.clone(), located).is_some() {
                     return Err(malformed(format!("tensor {name:?} is in two of the files")));
                 }
@@ -142,6 +145,10 @@ impl Folder {
         }
         Ok(Self { directory, tensors, file_bytes, shards })
     }
+}
+
+fn unsupported_type(name: &str, dtype: Dtype) -> LoadError {
+    unsupported(format!("tensor type {dtype:?} ({name})"))
 }
 
 fn sorted(tensors: HashMap<String, &TensorInfo>) -> BTreeMap<String, &TensorInfo> {
@@ -205,9 +212,7 @@ impl<'a> SafetensorsSource<'a> {
         if located.shape != shape {
             return Err(wrong_shape(name, shape, &located.shape));
         }
-        let plain = located
-            .plain()
-            .ok_or_else(|| unsupported(format!("tensor type {:?} ({name})", located.dtype)))?;
+        let plain = located.plain().ok_or_else(|| unsupported_type(name, located.dtype))?;
         let path = folder
             .shards
             .get(located.shard)

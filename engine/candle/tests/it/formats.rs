@@ -173,6 +173,22 @@ fn what_is_not_supported_is_named() {
 }
 
 #[test]
+fn tensor_types_that_are_not_supported_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy = Toy::new(DecoderConfig { hidden: 256, ffn: 256, head_dim: 64, ..config() });
+    let gguf = folder.path().join("toy.gguf");
+    // A type of activations, which candle writes but does not multiply with.
+    toy.write_gguf(&gguf, GgmlDType::Q8K, &[]);
+    let tensors = toy.write_folder(&folder.path().join("wide"), DType::F64);
+    for (path, name) in [(gguf, "Q8_K"), (tensors, "F64")] {
+        match Checkpoint::open(&path) {
+            Err(LoadError::Unsupported { what }) => assert!(what.contains(name), "{what}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn an_index_must_not_lead_out_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = Toy::new(config()).write_shards(folder.path());

@@ -28,6 +28,10 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
     if let Some(count) = header.integer("split.count").filter(|&count| count > 1) {
         return Err(unsupported(format!("a GGUF split into {count} files; merge them into one")));
     }
+    let unknown = header.tensors().iter().find(|(_, entry)| entry.kind.supported().is_none());
+    if let Some((tensor, entry)) = unknown {
+        return Err(unsupported(format!("tensor type {} ({tensor})", entry.kind)));
+    }
     if fields.optional("expert_count")?.is_some_and(|count| count > 0) {
         return Err(unsupported("a mixture of experts"));
     }
