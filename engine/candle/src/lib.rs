@@ -1,8 +1,9 @@
 //! Language models on candle: Llama, Qwen2 and Qwen3, from GGUF and safetensors files.
 //!
 //! Files are read with distrust: every count and length is checked against the size of the file before memory
-//! is set aside for it, and a file that lies is a typed error. The crate opens the files it is given and nothing
-//! else; it never touches the network or the vault, and writes no prompt and no answer anywhere.
+//! is set aside for it, and a file that lies is a typed error. The crate opens the files it is given, those
+//! that belong to them, and on Linux the system's word on how much memory is free; it never touches the network or
+//! the vault, and writes no prompt and no answer anywhere.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
