@@ -234,7 +234,7 @@ fn interface_of(name: &str) -> Result<Option<&str>, InspectError> {
         return Ok(None);
     };
     match version.strip_prefix(LINE).and_then(|patch| patch.parse::<u32>().ok()) {
-        Some(patch) if patch <= PATCH => Ok(Some(interface)),
+        Some(patch) if (..=PATCH).contains(&patch) => Ok(Some(interface)),
         Some(_) => Err(InspectError::NewerInterface { name: shown(name) }),
         None => Ok(None),
     }

@@ -10,7 +10,7 @@ use crate::{
     programs::{Recorder, go, runtime},
 };
 
-const NEVER: AtomicBool = AtomicBool::new(false);
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 struct Kept {
     folder: tempfile::TempDir,

@@ -8,7 +8,7 @@ use crate::{
     programs::{Recorder, go, invocation, runtime, start},
 };
 
-const NEVER: AtomicBool = AtomicBool::new(false);
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn calls_are_fresh_and_repeatable() {

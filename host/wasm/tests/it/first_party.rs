@@ -9,7 +9,7 @@ use hearth_wasm::{Finished, inspect};
 
 use crate::programs::{Recorder, dir, go, invocation, runtime, start};
 
-const NEVER: AtomicBool = AtomicBool::new(false);
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn component(test: &str, id: &str) -> Option<Vec<u8>> {
     let path = dir().join("plugins").join(format!("{id}.wasm"));

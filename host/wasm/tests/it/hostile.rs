@@ -11,7 +11,7 @@ use crate::{
     programs::{Recorder, go, runtime, start},
 };
 
-const NEVER: AtomicBool = AtomicBool::new(false);
+static NEVER: AtomicBool = AtomicBool::new(false);
 const LITERAL: &str = r#"(import "hearth:plugin/values@0.1.0" "[static]text.literal"
     (func $literal (param i32 i32 i32)))"#;
 

@@ -12,7 +12,7 @@ use crate::{
     programs::{Recorder, dir, go, runtime, script},
 };
 
-const NEVER: AtomicBool = AtomicBool::new(false);
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Starts a lying runner with an artefact of the real compiler.
 fn start(test: &str, name: &str) -> Option<Result<RunnerProcess, RunError>> {
