@@ -40,11 +40,15 @@ fn open(path: &Path, key: &DatabaseKey, create: OpenFlags) -> Result<Connection,
     // The first read is where a wrong key or a damaged first page shows.
     let readable =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
-    if readable.is_err() {
-        return Err(UnlockError::Damaged {
-            part: VaultPart::Database,
-            reason: "its first page does not decrypt under this vault's key",
-        });
+    match readable.map_err(StoreError::sql("read its schema")) {
+        Ok(_tables) => {}
+        Err(StoreError::Damaged { .. }) => {
+            return Err(UnlockError::Damaged {
+                part: VaultPart::Database,
+                reason: "it does not decrypt under this vault's key",
+            });
+        }
+        Err(other) => return Err(other.into()),
     }
     configure(&connection)?;
     connection

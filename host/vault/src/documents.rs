@@ -33,6 +33,8 @@ pub(crate) struct Draft {
     pub(crate) body: String,
     pub(crate) extra: String,
     pub(crate) source: String,
+    /// Path under what is imported.
+    pub(crate) place: String,
     pub(crate) message_id: Option<String>,
     pub(crate) attachments: Vec<AttachmentHead>,
     /// The file or message, where `body` alone does not give it back.
@@ -154,6 +156,7 @@ impl Vault {
             body: new.body.clone(),
             extra: String::new(),
             source: new.plugin.to_string(),
+            place: String::new(),
             message_id: None,
             attachments: Vec::new(),
             original: None,

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use hearth_base::FolderId;
+use hearth_base::{DocumentId, FolderId};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::documents::{self, Draft};
@@ -119,12 +119,11 @@ impl Vault {
         if let Some(error) = refused {
             return Err(error.into());
         }
-        // The last batch is stored even where the walk was broken off: then it is empty.
-        let flow = import.flush(on_entry)?;
+        // What is left over; nothing where the import was broken off. There is nothing more to break off after it.
+        let _flow = import.flush(on_entry)?;
         let (report, folder) = (import.report, import.folder);
         let kept = self.drop_empty(folder)?;
         walked?;
-        let _ended_early: ControlFlow<()> = flow;
         Ok(ImportReport { folder: kept.then_some(folder), ..report })
     }
 
@@ -274,7 +273,7 @@ fn store(
 enum Known {
     No,
     Same(Reason),
-    Older(hearth_base::DocumentId),
+    Older(DocumentId),
 }
 
 /// The same bytes, or the same message-id with the same text. A message-id alone says nothing: anyone can claim one.
@@ -294,7 +293,7 @@ fn known_mail(transaction: &Transaction<'_>, draft: &Draft) -> rusqlite::Result<
     Ok(by_id.map_or(Known::No, |()| Known::Same(Reason::SameMessageId)))
 }
 
-/// A file is known by its place in the folder.
+/// A file is known by the path it came from; and where a whole directory has moved, by its place in that and its content.
 fn known_file(
     transaction: &Transaction<'_>,
     folder: FolderId,
@@ -306,11 +305,24 @@ fn known_file(
         )?
         .query_row(params![folder.0, draft.source], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(match found {
-        None => Known::No,
-        Some((_, hash)) if hash == draft.hash.as_bytes() => Known::Same(Reason::SameFile),
-        Some((id, _)) => Known::Older(hearth_base::DocumentId(id)),
-    })
+    match found {
+        Some((_, hash)) if hash == draft.hash.as_bytes() => {
+            return Ok(Known::Same(Reason::SameFile));
+        }
+        Some((id, _)) => return Ok(Known::Older(DocumentId(id))),
+        None => {}
+    }
+    let mut statement = transaction
+        .prepare_cached("SELECT source FROM documents WHERE hash = ?1 AND folder = ?2")?;
+    let sources = statement
+        .query_map(params![draft.hash.as_bytes(), folder.0], |row| row.get::<_, String>(0))?;
+    let place = format!("/{}", draft.place);
+    for source in sources {
+        if source?.ends_with(&place) {
+            return Ok(Known::Same(Reason::SameFile));
+        }
+    }
+    Ok(Known::No)
 }
 
 fn log(

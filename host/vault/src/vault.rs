@@ -173,3 +173,52 @@ impl fmt::Debug for Vault {
 pub(crate) fn now_secs() -> i64 {
     jiff::Timestamp::now().as_second()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_is_shared_between_threads() {
+        fn shared<T: Send + Sync>(_: &T) {}
+        let vault = Vault::in_memory().unwrap();
+        shared(&vault);
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let vault = &vault;
+                scope.spawn(move || vault.set_preference(&n.to_string(), "x").unwrap());
+            }
+        });
+        assert_eq!(vault.preference("3").unwrap().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_panic_in_a_transaction_changes_nothing_and_leaves_the_vault_usable() {
+        let vault = Vault::in_memory().unwrap();
+        vault.set_preference("a", "before").unwrap();
+        let panicked = std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    vault.write("panic", |transaction| -> rusqlite::Result<()> {
+                        transaction.execute("UPDATE preferences SET value = 'after'", [])?;
+                        panic!("as a fault would");
+                    })
+                })
+                .join()
+                .is_err()
+        });
+        assert!(panicked);
+        assert_eq!(vault.preference("a").unwrap().as_deref(), Some("before"));
+    }
+
+    #[test]
+    fn an_error_in_a_transaction_changes_nothing() {
+        let vault = Vault::in_memory().unwrap();
+        let failed = vault.write("fail", |transaction| {
+            transaction.execute("INSERT INTO preferences VALUES ('a', 'b')", [])?;
+            transaction.execute("INSERT INTO no_such_table VALUES (1)", [])
+        });
+        assert!(matches!(failed, Err(StoreError::Database { op: "fail", .. })));
+        assert_eq!(vault.preference("a").unwrap(), None);
+    }
+}

@@ -13,6 +13,7 @@ fn draft(kind: DocumentKind, title: &str, body: &str) -> Draft {
         body: body.into(),
         extra: String::new(),
         source: title.into(),
+        place: String::new(),
         message_id: None,
         attachments: Vec::new(),
         original: None,

@@ -113,8 +113,8 @@ pub struct Document {
     pub head: DocumentHead,
     /// Its text.
     pub body: String,
-    /// Where it came from: the path under the imported folder, with `#` and the number of the message for an mbox; for
-    /// a saved document the plugin.
+    /// Where it came from: the full path, with `#` and the number of the message (from 0) for an mbox; for a saved
+    /// document the plugin.
     pub source: String,
     /// To whom a message went.
     pub recipients: String,

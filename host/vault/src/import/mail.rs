@@ -57,6 +57,7 @@ pub(super) fn read(raw: Vec<u8>, source: String, fallback_secs: Option<i64>) -> 
         body: content.body,
         extra: content.extra,
         source,
+        place: String::new(),
         message_id: content.message_id,
         attachments: content.attachments,
         hash: blake3::hash(&raw),

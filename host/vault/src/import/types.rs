@@ -1,7 +1,7 @@
 //! Plain data about an import. `Debug` shows lengths of private text, not the text.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hearth_base::FolderId;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -41,7 +41,8 @@ impl FromSql for ImportState {
 /// A file or message of an import.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportEntry {
-    /// The file.
+    /// The file. One whose name is not UTF-8 is serialised as near to it as text can be.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// Which message of it, from 0.
     pub index: u32,
@@ -72,6 +73,10 @@ impl fmt::Debug for ImportEntry {
             .field("body_chars", &self.body_chars)
             .finish()
     }
+}
+
+fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// How far an import is.

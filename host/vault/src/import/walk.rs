@@ -26,10 +26,12 @@ type Sink<'a> = &'a mut dyn FnMut(Item) -> ControlFlow<()>;
 pub(super) fn walk(path: &Path, sink: Sink<'_>) -> Result<(), ImportError> {
     let metadata = root_metadata(path)?;
     if metadata.is_file() {
-        let source = PathBuf::from(path.file_name().unwrap_or(path.as_os_str()));
-        let _flow = read_file(&Found { path, source: &source, in_maildir: false }, sink);
+        let place = Path::new(path.file_name().unwrap_or(path.as_os_str()));
+        let found = Found { path, place, source: source_text(&real(path)), in_maildir: false };
+        let _flow = read_file(&found, sink);
         return Ok(());
     }
+    let root = Root { given: path, real: real(path) };
     let mut entries = WalkDir::new(path).max_depth(MAX_DEPTH).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {
         let flow = match entry {
@@ -53,7 +55,7 @@ pub(super) fn walk(path: &Path, sink: Sink<'_>) -> Result<(), ImportError> {
                 }
                 None => ControlFlow::Continue(()),
             },
-            Ok(entry) => take(path, &entry, sink),
+            Ok(entry) => take(&root, &entry, sink),
         };
         if flow.is_break() {
             break;
@@ -82,7 +84,7 @@ pub(super) fn total_bytes(path: &Path) -> Result<u64, ImportError> {
 
 /// The folder an import goes to where none is named.
 pub(super) fn folder_name(path: &Path) -> String {
-    let real = fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
+    let real = real(path);
     let name = if path.is_dir() || start_of(path).is_ok_and(|s| kind_of(path, &s) == FileKind::Mbox)
     {
         if path.is_dir() { real.file_name() } else { real.file_stem() }
@@ -94,11 +96,19 @@ pub(super) fn folder_name(path: &Path) -> String {
         .unwrap_or_else(|| "Imported".to_owned())
 }
 
+/// What is imported.
+struct Root<'a> {
+    given: &'a Path,
+    real: PathBuf,
+}
+
 /// A file to read.
 struct Found<'a> {
     path: &'a Path,
     /// Its path under what is imported.
-    source: &'a Path,
+    place: &'a Path,
+    /// Its full path: by it the next import knows it again.
+    source: String,
     in_maildir: bool,
 }
 
@@ -143,7 +153,7 @@ fn lies_in_maildir(path: &Path) -> bool {
     named && parent.parent().is_some_and(is_maildir)
 }
 
-fn take(root: &Path, entry: &DirEntry, sink: Sink<'_>) -> ControlFlow<()> {
+fn take(root: &Root<'_>, entry: &DirEntry, sink: Sink<'_>) -> ControlFlow<()> {
     let path = entry.path();
     let in_maildir = lies_in_maildir(path);
     let reason = if entry.file_type().is_symlink() {
@@ -161,8 +171,9 @@ fn take(root: &Path, entry: &DirEntry, sink: Sink<'_>) -> ControlFlow<()> {
         let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
         return sink(Item { bytes, ..item(path.to_path_buf(), Read::Skipped(reason)) });
     }
-    let source = path.strip_prefix(root).unwrap_or(path);
-    read_file(&Found { path, source, in_maildir }, sink)
+    let place = path.strip_prefix(root.given).unwrap_or(path);
+    let source = source_text(&root.real.join(place));
+    read_file(&Found { path, place, source, in_maildir }, sink)
 }
 
 /// The flag T after `:2,` in a Maildir's file name (`;2,` where a colon is not allowed).
@@ -198,9 +209,8 @@ fn read_file(found: &Found<'_>, sink: Sink<'_>) -> ControlFlow<()> {
 fn whole_file(found: &Found<'_>, file_kind: FileKind, content: Vec<u8>) -> Item {
     let bytes = content.len() as u64;
     let path = found.path.to_path_buf();
-    let source = source_text(found.source);
     if file_kind == FileKind::Mail {
-        let parsed = mail::read(content, source, None);
+        let parsed = mail::read(content, found.source.clone(), None);
         return Item {
             path,
             index: 0,
@@ -251,7 +261,8 @@ fn text_file(
         recipients: String::new(),
         date_secs,
         extra: String::new(),
-        source: source_text(found.source),
+        source: found.source.clone(),
+        place: source_text(found.place),
         message_id: None,
         attachments: Vec::new(),
         hash: blake3::hash(&content),
@@ -285,7 +296,7 @@ fn read_mbox(found: &Found<'_>, sink: Sink<'_>) -> ControlFlow<()> {
         let next = if chunk.message.len() as u64 > MAX_ITEM_BYTES {
             Item { bytes, index, ..item(path(), Read::Skipped(too_large(bytes))) }
         } else {
-            let source = format!("{}#{index}", source_text(found.source));
+            let source = format!("{}#{index}", found.source);
             let secs = mbox::envelope_secs(&chunk.envelope);
             let parsed = mail::read(mbox::unquote(&chunk.message), source, secs);
             let mail::Parsed { read, date, has_subject } = parsed;
@@ -327,10 +338,19 @@ fn read_whole(path: &Path) -> io::Result<Result<Vec<u8>, u64>> {
     Ok(if length > MAX_ITEM_BYTES { Err(length) } else { Ok(content) })
 }
 
-/// With `/` on every system, so that an import finds its files again.
-fn source_text(source: &Path) -> String {
-    let parts: Vec<_> = source.iter().map(|part| part.to_string_lossy()).collect();
-    parts.join("/")
+/// The full path, links in it followed.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf())
+}
+
+/// With `/` on every system.
+fn source_text(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if std::path::MAIN_SEPARATOR == '/' {
+        text.into_owned()
+    } else {
+        text.replace(std::path::MAIN_SEPARATOR, "/")
+    }
 }
 
 /// What the system says, without the path.

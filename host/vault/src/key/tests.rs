@@ -95,6 +95,7 @@ fn a_file_too_long_for_a_key_is_not_read() {
 /// The published vectors with a passphrase. Those without one are for keys, which lock no vault; they must be refused,
 /// too.
 #[test]
+#[expect(clippy::print_stdout, reason = "a test that is skipped must say so")]
 fn age_vectors() {
     let folder = test_data().join("age-vectors/testdata");
     let Ok(entries) = fs::read_dir(&folder) else {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hearth_vault::{DocumentQuery, ImportState, Vault, check};
 use serde_json::Value;
@@ -37,7 +37,7 @@ fn each_mail_of_the_corpus_is_imported_or_refused_with_a_reason() {
     let query = DocumentQuery { limit: 1000, ..DocumentQuery::default() };
     for head in vault.documents(&query).unwrap().heads {
         let document = vault.document(head.id).unwrap().unwrap();
-        let path = corpus.join(&document.source);
+        let path = PathBuf::from(&document.source);
         if path.extension().is_none_or(|extension| extension != "eml") {
             continue;
         }

@@ -112,12 +112,43 @@ fn a_changed_file_takes_the_place_of_its_former_version() {
         2,
         "the same content in two places is two files"
     );
-    let id = find(&vault, "milk").into_iter().find(|d| d.source == "list.md").unwrap().head.id;
+    let id = find(&vault, "milk").into_iter().find(|d| !d.source.contains("sub/")).unwrap().head.id;
     write(&list, "buy bread");
     let (report, entries) = import(&vault, temp.path());
     assert_eq!((report.done, report.skipped), (1, 1));
     assert!(entries[0].reason.as_deref().unwrap().contains("replaced"));
     assert_eq!(vault.document(id).unwrap().unwrap().body, "buy bread");
+}
+
+#[test]
+fn files_of_one_name_from_two_directories_of_one_name_are_two() {
+    let temp = tempfile::tempdir().unwrap();
+    let [one, two] = ["a/notes", "b/notes"].map(|name| temp.path().join(name));
+    write(&one.join("todo.md"), "mend the tandem");
+    write(&two.join("todo.md"), "sell the tandem");
+    let vault = Vault::in_memory().unwrap();
+    import(&vault, &one);
+    assert_eq!(import(&vault, &two).0.done, 1);
+    import(&vault, &one.join("todo.md"));
+    assert_eq!(find(&vault, "tandem").iter().filter(|d| d.body.starts_with("sell")).count(), 1);
+    // A directory that has only moved brings nothing new.
+    let moved = temp.path().join("c/notes");
+    fs::create_dir_all(moved.parent().unwrap()).unwrap();
+    fs::rename(&one, &moved).unwrap();
+    assert_eq!(import(&vault, &moved).0.done, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_no_text_is_imported_and_shown_as_near_as_can_be() {
+    use std::os::unix::ffi::OsStrExt;
+    let temp = tempfile::tempdir().unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.md");
+    write(&temp.path().join(name), "text");
+    let vault = Vault::in_memory().unwrap();
+    let (report, entries) = import(&vault, temp.path());
+    assert_eq!(report.done, 1);
+    assert!(serde_json::to_string(&entries[0]).unwrap().contains("caf\u{fffd}.md"));
 }
 
 #[test]

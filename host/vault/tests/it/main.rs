@@ -18,6 +18,7 @@ pub(crate) fn passphrase(text: &str) -> Passphrase {
 }
 
 /// A folder of the outside test data, or a line that says it is not there.
+#[expect(clippy::print_stdout, reason = "a test that is skipped must say so")]
 pub(crate) fn test_data(test: &str, folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("HEARTH_TEST_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
