@@ -1,0 +1,121 @@
+//! What panels ask for. They push into the [`Outbox`]; `app/logic.rs` alone carries it out.
+
+use std::path::PathBuf;
+
+use crate::{
+    model::{Consent, Picker, Screen},
+    types::{Command, DocumentId, PluginId, Ticket},
+};
+
+/// Why a command was sent: decides where its answer shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A failure is a toast, success shows in the view.
+    Plain,
+    /// Create or unlock: a failure shows beside the field.
+    Open,
+    /// The new passphrase's dialog.
+    ChangePassphrase,
+    /// Fills the list of documents.
+    Search,
+    /// Opens the consent page with the answer.
+    Inspect,
+    /// Grants what the consent page says as soon as it is installed.
+    Install,
+    /// Shows what a model file is before it is added.
+    InspectModel,
+    /// Clears the field when it is added.
+    AddModel,
+    /// Changes what the library holds.
+    Library,
+    /// A question of the chat.
+    Ask,
+    /// Leads to the panel that this run opens.
+    Run(PluginId),
+}
+
+/// What a chosen path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DialogFor {
+    /// A mailbox or message to import.
+    ImportFile,
+    /// A folder to import.
+    ImportFolder,
+    /// A plugin to look at.
+    Plugin,
+    /// A model to look at.
+    Model,
+}
+
+/// One wish of a panel.
+#[derive(Debug)]
+pub(crate) enum Intent {
+    /// For the session.
+    Send(Command, Purpose),
+    /// Another screen.
+    Go(Screen),
+    /// A file dialog.
+    Dialog(DialogFor),
+    /// To the clipboard; the second is what the toast calls it.
+    Copy(String, &'static str),
+    /// A path was chosen, typed or dropped.
+    Chosen(DialogFor, PathBuf),
+    /// A new chat with this document attached.
+    ChatAbout(DocumentId),
+    /// The consent page.
+    Consent(Box<Consent>),
+    /// The list to pick documents from.
+    Pick(Picker),
+    /// Takes a toast away.
+    DismissToast(u64),
+}
+
+/// The wishes of one frame.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    intents: Vec<Intent>,
+}
+
+impl Outbox {
+    /// A command whose outcome the view shows.
+    pub(crate) fn send(&mut self, command: Command) {
+        self.send_for(command, Purpose::Plain);
+    }
+
+    /// A command whose outcome belongs somewhere.
+    pub(crate) fn send_for(&mut self, command: Command, purpose: Purpose) {
+        self.intents.push(Intent::Send(command, purpose));
+    }
+
+    /// Starts a plugin's command and leads to its panel.
+    pub(crate) fn run(&mut self, plugin: &PluginId, command: &str, focus: Option<DocumentId>) {
+        let run =
+            Command::RunPlugin { plugin: plugin.clone(), command: command.to_owned(), focus };
+        self.send_for(run, Purpose::Run(plugin.clone()));
+    }
+
+    /// Stops something.
+    pub(crate) fn cancel(&mut self, ticket: Ticket) {
+        self.send(Command::Cancel(ticket));
+    }
+
+    /// Anything else.
+    pub(crate) fn push(&mut self, intent: Intent) {
+        self.intents.push(intent);
+    }
+
+    /// Another screen.
+    pub(crate) fn go(&mut self, screen: Screen) {
+        self.intents.push(Intent::Go(screen));
+    }
+
+    /// Everything pushed since the last call, in order.
+    pub(crate) fn take(&mut self) -> Vec<Intent> {
+        std::mem::take(&mut self.intents)
+    }
+
+    /// Whether nothing was pushed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.intents.is_empty()
+    }
+}

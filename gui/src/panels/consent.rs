@@ -1,0 +1,208 @@
+//! What the user is asked before a plugin may do anything: facts read off the file on one side, the publisher's
+//! claims on the other, and a tick for each power.
+
+use egui::{Align, Layout, Ui};
+
+use crate::{
+    commands::{Outbox, Purpose},
+    icons,
+    model::{Consent, Model, Tone, fits},
+    theme::{Palette, heading, icon, muted, small, space, strong},
+    types::{Capability, Command, FolderId, View},
+    widgets::{badge, banner, card, ghost, page, primary_enabled, secondary, section, tone_colors},
+    words,
+};
+
+/// The page.
+pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
+    let Some(mut consent) = model.consent.take() else { return };
+    let name = words::plain(&consent.manifest.name);
+    let mut answer = None;
+    let mut back = false;
+    page(
+        ui,
+        &format!("May {name} work for you?"),
+        "Nothing of it has run yet. You can change your mind at any time.",
+        |ui| back = ghost(ui, icons::BACK, "Back").clicked(),
+        |ui| {
+            ui.columns(2, |columns| {
+                if let [left, right] = columns {
+                    facts(left, &consent);
+                    claims(right, &consent);
+                }
+            });
+            powers(ui, &mut consent);
+            slots(ui, view, &mut consent);
+            ui.add_space(space::M);
+            answer = buttons(ui, &consent);
+        },
+    );
+    match answer {
+        Some(true) => {
+            grant(&mut consent, out);
+            if consent.waiting {
+                model.consent = Some(consent);
+            }
+        }
+        Some(false) => {
+            if consent.file.is_none() {
+                out.send(Command::RevokePlugin(consent.plugin));
+            }
+        }
+        None if back => {}
+        None => model.consent = Some(consent),
+    }
+}
+
+fn facts(ui: &mut Ui, consent: &Consent) {
+    card(ui, |ui| {
+        ui.set_min_height(190.0);
+        ui.horizontal(|ui| {
+            ui.label(icon(icons::SHIELD, 20.0).color(Palette::of(ui).good));
+            ui.label(heading("Facts"));
+        });
+        ui.label(small(ui, "Read off the program by Hearth. It cannot lie about these."));
+        let imports = consent.file.as_ref().map(|f| f.imports.as_slice());
+        for fact in words::facts(imports, consent.sealed) {
+            let (ink, _) = tone_colors(ui, fact.tone);
+            let glyph = match fact.tone {
+                Tone::Good => icons::CHECK,
+                Tone::Warn | Tone::Bad => icons::WARNING,
+                Tone::Plain | Tone::Ember => icons::INFO,
+            };
+            ui.horizontal_top(|ui| {
+                ui.label(icon(glyph, 15.0).color(ink));
+                ui.label(fact.text);
+            });
+        }
+        if let Some(file) = &consent.file {
+            let short: String = file.hash.chars().take(16).collect();
+            let text = format!("{} \u{b7} BLAKE3 {short}\u{2026}", words::bytes(file.size_bytes));
+            ui.label(small(ui, text)).on_hover_text(&file.hash);
+        }
+    });
+}
+
+fn claims(ui: &mut Ui, consent: &Consent) {
+    let manifest = &consent.manifest;
+    let (ink, ground) = tone_colors(ui, Tone::Plain);
+    egui::Frame::new()
+        .fill(ground)
+        .corner_radius(egui::CornerRadius::same(crate::theme::RADIUS))
+        .inner_margin(egui::Margin::same(16))
+        .show(ui, |ui| {
+            ui.take_available_width();
+            ui.set_min_height(190.0);
+            ui.horizontal(|ui| {
+                ui.label(icon(icons::USER, 20.0).color(ink));
+                ui.label(heading("Its publisher says"));
+            });
+            ui.label(small(ui, "Claims. Hearth has not checked them."));
+            ui.label(strong(format!("{} {}", words::plain(&manifest.name), manifest.version)));
+            if !manifest.description.is_empty() {
+                ui.label(words::plain(&manifest.description));
+            }
+            ui.label(small(ui, words::publisher(manifest)));
+            ui.label(small(ui, manifest.id.as_str()));
+            if let Some(version) = consent.file.as_ref().and_then(|f| f.replaces.as_ref()) {
+                let text = format!("replaces the installed version {version}");
+                badge(ui, Tone::Warn, icons::INFO, &text);
+            }
+        });
+}
+
+fn powers(ui: &mut Ui, consent: &mut Consent) {
+    section(ui, "What it may do", "Untick what you do not like; it has to live with it.");
+    card(ui, |ui| {
+        for capability in consent.manifest.requested() {
+            let (name, meaning) = words::capability(capability);
+            let mut on = consent.capabilities.contains(&capability);
+            ui.horizontal(|ui| {
+                // Panels are how it speaks at all: granted with the rest, and harmless.
+                let fixed = capability == Capability::Panel;
+                ui.add_enabled_ui(!fixed, |ui| {
+                    if ui.checkbox(&mut on, strong(name)).changed() {
+                        if on {
+                            consent.capabilities.insert(capability);
+                        } else {
+                            consent.capabilities.remove(&capability);
+                        }
+                    }
+                });
+                if words::reveals(capability) {
+                    badge(ui, Tone::Warn, icons::WARNING, "lets it learn something");
+                }
+            });
+            ui.indent(name, |ui| ui.label(small(ui, meaning)));
+        }
+    });
+}
+
+fn slots(ui: &mut Ui, view: &View, consent: &mut Consent) {
+    if consent.manifest.slots.is_empty() {
+        return;
+    }
+    section(ui, "Which folders", "Only these, and only as long as you let it.");
+    for slot in consent.manifest.slots.clone() {
+        card(ui, |ui| {
+            let who = words::plain(&consent.manifest.name);
+            let why = format!("{who} asks for them \u{201c}{}\u{201d}", words::plain(&slot.why));
+            ui.label(muted(ui, why));
+            let mut fitting =
+                view.folders.iter().filter(|f| fits(slot.kind, f.kind)).peekable();
+            if fitting.peek().is_none() {
+                banner(ui, Tone::Warn, icons::INFO, |ui| {
+                    ui.label("No folder of this kind is in the library yet. Import one, then come back here.");
+                });
+            }
+            let chosen = consent.slots.entry(slot.id.clone()).or_default();
+            for folder in fitting {
+                let text = format!("{}, {}", folder.name, words::count(folder.documents, "document"));
+                let mut on = chosen.contains(&folder.id);
+                if ui.checkbox(&mut on, text).changed() {
+                    toggle(chosen, folder.id, on);
+                }
+            }
+        });
+    }
+}
+
+fn toggle(chosen: &mut std::collections::BTreeSet<FolderId>, id: FolderId, on: bool) {
+    if on {
+        chosen.insert(id);
+    } else {
+        chosen.remove(&id);
+    }
+}
+
+/// `true` for yes, `false` for no.
+fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
+    let mut answer = None;
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        let label = if consent.file.is_some() { "Install and allow" } else { "Allow" };
+        if primary_enabled(ui, !consent.waiting, icons::CHECK, label).clicked() {
+            answer = Some(true);
+        }
+        if secondary(ui, "", "Deny").clicked() {
+            answer = Some(false);
+        }
+        if consent.waiting {
+            ui.label(muted(ui, "Checking and compiling\u{2026}"));
+        }
+    });
+    answer
+}
+
+fn grant(consent: &mut Consent, out: &mut Outbox) {
+    match &consent.file {
+        Some(file) => {
+            consent.waiting = true;
+            out.send_for(Command::InstallPlugin(file.path.clone()), Purpose::Install);
+        }
+        None => out.send(Command::GrantPlugin {
+            plugin: consent.plugin.clone(),
+            capabilities: consent.capabilities.clone(),
+            slots: consent.slots.clone(),
+        }),
+    }
+}
