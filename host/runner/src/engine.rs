@@ -1,9 +1,12 @@
 //! The one engine of the process, its ticker, and the loaded plugin.
 
 use std::{
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Thread},
+    time::Duration,
 };
 
 use hearth_base::RunFault;
@@ -15,7 +18,7 @@ use wasmtime::{
 use crate::{bindings::PluginPre, context::Context, engine_config::engine_config, faults};
 
 /// How often a running guest is looked at.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 
 /// A plugin ready to be instantiated.
 pub(crate) struct Loaded {
@@ -44,25 +47,54 @@ fn deserialize(engine: &Engine, artefact: &[u8]) -> wasmtime::Result<Component> 
     unsafe { Component::deserialize(engine, artefact) }
 }
 
+/// The engine and the thread that counts its epochs.
+struct Process {
+    engine: Engine,
+    ticker: Thread,
+}
+
+static PROCESS: OnceLock<Process> = OnceLock::new();
+/// A guest is running. The ticker sleeps otherwise: an idle plugin wakes no processor.
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Epochs are counted while this lives.
+pub(crate) struct Ticking;
+
+impl Ticking {
+    pub(crate) fn begin() -> Self {
+        RUNNING.store(true, Ordering::Relaxed);
+        if let Some(process) = PROCESS.get() {
+            process.ticker.unpark();
+        }
+        Self
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        RUNNING.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The engine, made on first use.
 fn engine() -> wasmtime::Result<&'static Engine> {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    if let Some(engine) = ENGINE.get() {
-        return Ok(engine);
+    if let Some(process) = PROCESS.get() {
+        return Ok(&process.engine);
     }
-    let engine = ENGINE.get_or_init({
-        let engine = Engine::new(&engine_config())?;
-        move || engine
-    });
-    thread::Builder::new().name("ticker".into()).spawn(move || tick(engine))?;
-    Ok(engine)
+    let engine = Engine::new(&engine_config())?;
+    let ticked = engine.clone();
+    let ticker = thread::Builder::new().name("ticker".into()).spawn(move || tick(&ticked))?;
+    let process = Process { engine, ticker: ticker.thread().clone() };
+    Ok(&PROCESS.get_or_init(|| process).engine)
 }
 
 fn tick(engine: &Engine) {
-    let mut next = Instant::now();
     loop {
-        next += TICK;
-        thread::sleep(next.saturating_duration_since(Instant::now()));
-        engine.increment_epoch();
+        if RUNNING.load(Ordering::Relaxed) {
+            thread::sleep(TICK);
+            engine.increment_epoch();
+        } else {
+            thread::park();
+        }
     }
 }

@@ -16,7 +16,9 @@ pub(crate) fn classify(error: &wasmtime::Error, limit: Option<&'static str>) -> 
         _ if words.contains("fuel allocated for hostcalls") => {
             RunFault::Limit("1 MiB in one call".into())
         }
-        _ if words.contains("store handle limit exceeded") => RunFault::Limit("4,096 values at once".into()),
+        _ if words.contains("store handle limit exceeded") => {
+            RunFault::Limit("4,096 values at once".into())
+        }
         _ => match limit {
             Some(limit) => RunFault::Limit(limit.into()),
             None => RunFault::Trap(words),

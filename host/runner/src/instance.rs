@@ -6,7 +6,7 @@ use wasmtime::{AsContextMut, Store, UpdateDeadline, WasmCoreDump, component::Res
 use crate::{
     bindings::{Plugin, guest},
     context::{Context, resource},
-    engine::Loaded,
+    engine::{Loaded, Ticking},
     faults,
     link::Link,
 };
@@ -22,7 +22,9 @@ const LOOK_TICKS: u64 = 5;
 pub(crate) fn invoke(plugin: &Loaded, link: Link, invocation: Invocation) -> (Link, FromRunner) {
     let Invocation { export, info, fuel } = invocation;
     let mut store = Store::new(&plugin.engine, Context::new(link, info));
+    let ticking = Ticking::begin();
     let outcome = call(&mut store, plugin, export, fuel);
+    drop(ticking);
     let frame = match outcome {
         Ok(frame) => frame,
         Err(error) => FromRunner::Fault(faults::classify(&error, store.data().limits.hit)),
