@@ -28,7 +28,7 @@ const API: (u16, u16, u16) = (0, 1, 0);
 /// before it is locked.
 #[derive(Clone)]
 pub struct Broker {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Broker {

@@ -21,10 +21,13 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+// The test harness is written from outside, and lies in `tests/it`.
+#[cfg(test)]
+extern crate self as hearth_broker;
+
 mod audit;
 mod broker;
 mod client;
-
 mod error;
 mod inner;
 mod limits;

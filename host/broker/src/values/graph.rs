@@ -11,6 +11,9 @@ use tokio::sync::OnceCell;
 use super::{Flow, Outcome, Template};
 use crate::scope::Scope;
 
+/// So many nodes are computed within one another on one stack.
+const MOST_HEIGHT: u8 = 8;
+
 /// Names a node for as long as the broker lives.
 pub(crate) type NodeId = u64;
 
@@ -173,6 +176,10 @@ pub(crate) struct Node {
     pub(crate) op: Op,
     /// Longest way down to a node without inputs. Bounds every recursion over the graph.
     pub(crate) depth: u16,
+    /// Longest way down to a node that is computed on a task, and so on a stack, of its own.
+    height: u8,
+    /// Whether this is such a node.
+    pub(crate) aside: bool,
     pub(crate) outcome: OnceCell<Arc<Outcome>>,
     partial: Mutex<Partial>,
     saved: AtomicBool,
@@ -181,12 +188,16 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(id: NodeId, scope: &Arc<Scope>, kind: Kind, op: Op) -> Arc<Self> {
         let depth = op.inputs().iter().map(|input| input.depth).max().map_or(0, |d| d + 1);
+        let height = op.inputs().iter().map(|input| input.height).max().map_or(0, |h| h + 1);
+        let aside = height >= MOST_HEIGHT;
         Arc::new(Self {
             id,
             scope: Arc::clone(scope),
             kind,
             op,
             depth,
+            height: if aside { 0 } else { height },
+            aside,
             outcome: OnceCell::new(),
             partial: Mutex::default(),
             saved: AtomicBool::new(false),

@@ -37,6 +37,11 @@ pub(crate) enum Value {
 }
 
 impl Outcome {
+    /// Of a computation that was ended from outside.
+    fn stopped() -> Self {
+        Self { value: Err(Fault::Stopped), flow: Flow::default(), words: "".into() }
+    }
+
     /// The text; a document counts as its body.
     pub(crate) fn text(&self) -> Result<Arc<str>, Fault> {
         self.field(Field::Body)
@@ -66,16 +71,30 @@ impl Node {
     ) -> Pin<Box<dyn Future<Output = Arc<Outcome>> + Send + 'a>> {
         Box::pin(async move {
             let outcome = self.outcome.get_or_init(|| async {
-                self.partial(|partial| *partial = super::graph::Partial::default());
-                let mut making = Making { node: self, inner, flow: Flow::default() };
-                let value = making.make().await;
-                let words = making.flow.words(&self.scope.name).into();
-                inner.panels_changed();
-                Arc::new(Outcome { value, flow: making.flow, words })
+                if !self.aside {
+                    return compute(self, inner).await;
+                }
+                // The set ends the task when it is dropped, so giving up works as without it.
+                let mut task = JoinSet::new();
+                let (node, shared) = (Arc::clone(self), Arc::clone(inner));
+                task.spawn(async move { compute(&node, &shared).await });
+                match task.join_next().await {
+                    Some(Ok(outcome)) => outcome,
+                    _ => Arc::new(Outcome::stopped()),
+                }
             });
             Arc::clone(outcome.await)
         })
     }
+}
+
+async fn compute(node: &Arc<Node>, inner: &Arc<Inner>) -> Arc<Outcome> {
+    node.partial(|partial| *partial = super::graph::Partial::default());
+    let mut making = Making { node, inner, flow: Flow::default() };
+    let value = making.make().await;
+    let words = making.flow.words(&node.scope.name).into();
+    inner.panels_changed();
+    Arc::new(Outcome { value, flow: making.flow, words })
 }
 
 /// A node being computed. Whatever goes in is joined to the flow first, so that even a fault carries its label.

@@ -1,0 +1,10 @@
+//! The broker from outside: over a vault in memory and an engine that answers by rule.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod guests;
+mod labels;
+mod panels;
+mod runs;
+mod t0;
+mod traces;
+mod world;

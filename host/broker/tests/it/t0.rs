@@ -1,0 +1,108 @@
+//! The two-vault harness: a guest must hear the same, whatever the vault holds and however the engine fares.
+//!
+//! A guest is any function of its [`Guest`]; the trace is every reply in order. Traces over different worlds are
+//! compared exactly.
+
+use hearth_base::{Answer, Export, Handle, HostCall, HostReply};
+use hearth_broker::{Client, RunEnd, Start};
+
+use super::world::{EngineKind, Recipe, World, numbered};
+
+/// A guest's end of a run, which writes down all it hears.
+pub(crate) struct Guest<'a> {
+    client: &'a mut Client,
+    pub(crate) trace: Vec<HostReply>,
+    /// The handle that came with the gesture, if one did.
+    pub(crate) given: Option<Handle>,
+}
+
+impl Guest<'_> {
+    pub(crate) fn call(&mut self, call: HostCall) -> HostReply {
+        let reply = self.client.call(call);
+        self.trace.push(reply.clone());
+        reply
+    }
+
+    /// The handle of a call that gave one; a number that names nothing where it was refused.
+    pub(crate) fn handle(&mut self, call: HostCall) -> Handle {
+        match self.call(call) {
+            Ok(Answer::Handle(handle) | Answer::MaybeHandle(Some(handle))) => handle,
+            _ => Handle(u32::MAX),
+        }
+    }
+
+    pub(crate) fn handles(&mut self, call: HostCall) -> Vec<Handle> {
+        match self.call(call) {
+            Ok(Answer::Handles(handles)) => handles,
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Runs a guest and gives all it heard, what came with the gesture included.
+pub(crate) fn run(world: &World, start: Start, guest: &dyn Fn(&mut Guest<'_>)) -> String {
+    let (mut client, invocation) = world.begin(start);
+    let given = match &invocation.export {
+        Export::Run { focus, .. } => *focus,
+        Export::OnEvent { event, .. } => match event {
+            hearth_base::Event::Entered(_, handle) | hearth_base::Event::Picked(_, handle) => {
+                Some(*handle)
+            }
+            hearth_base::Event::Pressed(_) => None,
+        },
+        Export::Migrate { .. } => None,
+    };
+    let mut guest_end = Guest { client: &mut client, trace: Vec::new(), given };
+    guest(&mut guest_end);
+    let trace = guest_end.trace;
+    client.finish(RunEnd::Returned(Ok(())));
+    // The seed is a keyed function of plugin and run number; keys differ between vaults, and that is all it tells.
+    format!("{:?} {:?} {trace:?}", invocation.export, invocation.fuel)
+}
+
+/// Vaults that differ in everything private, and engines that fare differently.
+pub(crate) fn worlds() -> Vec<(String, Recipe)> {
+    let huge = vec![
+        ("x".repeat(4000), "word ".repeat(20_000)),
+        (String::new(), "a".repeat(1 << 20)),
+        ("Re: \u{202e}".into(), "\0\u{1b}[2J".into()),
+    ];
+    let contents = [
+        ("no documents", Vec::new()),
+        ("one document", numbered(1)),
+        ("fifty documents", numbered(50)),
+        ("empty documents", vec![(String::new(), String::new()); 5]),
+        ("huge documents", huge),
+    ];
+    let mut worlds = Vec::new();
+    for (name, documents) in contents {
+        worlds.push((name.to_owned(), Recipe { documents, ..Recipe::default() }));
+    }
+    for engine in [EngineKind::Failing, EngineKind::Slow] {
+        let recipe = Recipe { engine, ..Recipe::default() };
+        worlds.push((format!("{engine:?} engine"), recipe));
+    }
+    let tiny = Recipe { context_tokens: 24, ..Recipe::default() };
+    worlds.push(("a tiny context".into(), tiny));
+    let alone = Recipe { picks: None, ..Recipe::default() };
+    worlds.push(("nobody to ask".into(), alone));
+    worlds
+}
+
+/// The worlds in which the guest heard something else than in the first, by name.
+pub(crate) fn differences(
+    worlds: &[(String, World)],
+    heard: impl Fn(&World) -> Vec<String>,
+) -> Vec<String> {
+    let mut first: Option<Vec<String>> = None;
+    let mut different = Vec::new();
+    for (name, world) in worlds {
+        let trace = heard(world);
+        match &first {
+            None => first = Some(trace),
+            Some(first) if *first == trace => {}
+            Some(_) => different.push(name.clone()),
+        }
+    }
+    different
+}
