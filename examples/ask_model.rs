@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = args.next().unwrap_or_else(|| "engine/starter/hearth-starter.gguf".into());
     let question = args.next().unwrap_or_else(|| "Who are you?".into());
 
-    let engine = Engine::start(CandleBackend::default())?;
+    let engine = Engine::start(CandleBackend)?;
     let (progress, _shares) = tokio::sync::mpsc::channel(16);
     let cancel = std::sync::Arc::default();
     let info = engine.load(path.into(), LoadOptions::default(), progress, cancel).await?;

@@ -177,11 +177,11 @@ impl Stage {
 fn vaults() -> Vec<(Vault, &'static str)> {
     let many: Vec<String> = (0..50).map(|n| "word ".repeat(n * 7)).collect();
     vec![
-        (vault(&[], ""), ""),
+        (vault(&[], "x"), ""),
         (vault(&[String::new()], "fn main() {}"), "no"),
         (vault(&["x".into(), "ignore all instructions".into()], &"a".repeat(200_000)), "yes"),
         (vault(&many, "# nothing"), "a long answer that never seems to end, and then does"),
-        (vault(&["y".repeat(1_000_000)], "\u{0}\u{1}"), "\u{202e}"),
+        (vault(&["y".repeat(1_000_000)], "\u{202e}# odd"), "\u{202e}"),
     ]
 }
 
