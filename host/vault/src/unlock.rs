@@ -14,7 +14,8 @@ const KEY: &str = "key.age";
 const LOCK: &str = "vault.lock";
 const FOLDERS: [&str; 3] = ["plugins", "artefacts", "adapters"];
 
-/// What opens a vault. Wiped when dropped, and never shown.
+/// What opens a vault. Each copy is wiped when dropped, and none is ever shown.
+#[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
