@@ -15,7 +15,7 @@ pub const MAX_FRAME_BYTES: u32 = 256 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRunner {
     /// A compiled artefact whose MAC the host has checked.
-    Load(Vec<u8>),
+    Load(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Call an export of the loaded component in a fresh instance.
     Invoke(Invocation),
     /// The answer to the runner's last call.

@@ -19,7 +19,7 @@ pub struct Runtime {
 
 /// A program is not where it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("`{program}` is missing from {}; it belongs beside the hearth program (build everything with `cargo xtask run`)", dir.display())]
+#[error("`{program}` is missing from {}; it belongs beside the hearth program (build everything with `cargo xtask build`)", dir.display())]
 pub struct RuntimeMissing {
     /// Which.
     pub program: &'static str,

@@ -17,6 +17,6 @@ pub use ci::ci;
 pub use guests::{build_plugins, pack_crate};
 pub use outcome::TaskError;
 pub use pack::{PackError, pack_component};
-pub use run::{RunOptions, run};
+pub use run::{RunOptions, build, run};
 pub use testing::test;
 pub use workspace::{Profile, Workspace};

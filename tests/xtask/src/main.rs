@@ -25,6 +25,12 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Build everything into one folder, without starting it.
+    Build {
+        /// Optimised.
+        #[arg(long)]
+        release: bool,
+    },
     /// Build what tests need, then run all of them.
     Test {
         /// Handed to `cargo test`, such as `-p hearth-wasm`. All packages unless given.
@@ -66,14 +72,16 @@ fn perform(task: Task) -> Result<(), TaskError> {
         Task::Run { headless, args } => {
             hearth_xtask::run(&workspace, &RunOptions { headless, args })
         }
+        Task::Build { release } => hearth_xtask::build(&workspace, profile(release), true),
         Task::Test { args } => hearth_xtask::test(&workspace, &args),
         Task::Ci => hearth_xtask::ci(&workspace),
-        Task::Plugins { release } => {
-            let profile = if release { Profile::Release } else { Profile::Dev };
-            hearth_xtask::build_plugins(&workspace, profile)
-        }
+        Task::Plugins { release } => hearth_xtask::build_plugins(&workspace, profile(release)),
         Task::Pack { path, out } => {
             hearth_xtask::pack_crate(&workspace, &path, out.as_deref()).map(drop)
         }
     }
+}
+
+fn profile(release: bool) -> Profile {
+    if release { Profile::Release } else { Profile::Dev }
 }

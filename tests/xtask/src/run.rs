@@ -25,15 +25,7 @@ pub fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), TaskError>
     if headless && !options.headless {
         say("no display found, so this runs on the command line");
     }
-    check_tools()?;
-    workspace.build(Profile::Release, &["--package", "hearth-cli"])?;
-    if !headless {
-        workspace.build(Profile::Release, &["--package", "hearth-gui"])?;
-    }
-    workspace.build_runtime(Profile::Release)?;
-    build_plugins(workspace, Profile::Release)?;
-    copy_starter(workspace, Profile::Release)?;
-
+    build(workspace, Profile::Release, !headless)?;
     let program = if headless { "hearth" } else { "hearth-gui" };
     let path =
         workspace.programs(Profile::Release).join(format!("{program}{}", env::consts::EXE_SUFFIX));
@@ -43,6 +35,23 @@ pub fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), TaskError>
         command.arg("demo");
     }
     shell::run(command.args(&options.args))
+}
+
+/// Builds the programs and the plugins and puts them all in one folder.
+///
+/// # Errors
+/// [`TaskError`].
+pub fn build(workspace: &Workspace, profile: Profile, window: bool) -> Result<(), TaskError> {
+    check_tools()?;
+    workspace.build(profile, &["--package", "hearth-cli"])?;
+    if window {
+        workspace.build(profile, &["--package", "hearth-gui"])?;
+    }
+    workspace.build_runtime(profile)?;
+    build_plugins(workspace, profile)?;
+    copy_starter(workspace, profile)?;
+    say(&format!("everything is in {}", workspace.programs(profile).display()));
+    Ok(())
 }
 
 /// Puts the starter model beside a profile's programs, if the repository has it.
