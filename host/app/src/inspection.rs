@@ -1,16 +1,26 @@
 //! Looking into models and mail without a vault.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use hearth_engine_candle::{
     inspect::{self, InspectError},
     template::{RenderFileError, TemplateError, render_file},
     tokenizer::Tokenizer,
 };
-use hearth_session::{ErrorKind, UserError};
+use hearth_session::{ErrorKind, ImportEntry, ImportReport, UserError};
 
 pub use hearth_engine_candle::inspect::{Bench, BenchOptions, IdsLine, Probe};
-pub use hearth_vault::check;
+
+/// What would become of each message or file of an import; nothing is kept.
+///
+/// # Errors
+/// Where the path cannot be read.
+pub fn check(
+    path: &Path,
+    on_entry: &mut dyn FnMut(&ImportEntry) -> ControlFlow<()>,
+) -> Result<ImportReport, UserError> {
+    Ok(hearth_vault::check(path, on_entry)?)
+}
 
 /// Logits, a greedy continuation and the likelihood of a text.
 ///

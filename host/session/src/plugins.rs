@@ -303,6 +303,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
         let mut settings = defaults(&manifest);
         settings.extend(task.vault().settings(&record.id)?);
         plugins.push(PluginView {
+            component: task.component_path(&record.component_hash),
             id: record.id,
             manifest: Arc::new(manifest),
             sealed: record.sealed,

@@ -108,6 +108,8 @@ pub struct PluginView {
     pub id: PluginId,
     /// The publisher's claims.
     pub manifest: Arc<Manifest>,
+    /// Its file in the vault's directory, for [`crate::Command::InspectPlugin`].
+    pub component: PathBuf,
     /// Cannot learn private text, by its imports.
     pub sealed: bool,
     /// Came with Hearth.

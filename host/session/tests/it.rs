@@ -1,5 +1,7 @@
 //! The session as a shell sees it, with a model that is made up and plugins that are scripts.
 
+#![expect(clippy::unwrap_used, reason = "what a test does not expect is its failure")]
+
 #[path = "it/chat.rs"]
 mod chat;
 #[path = "it/library.rs"]

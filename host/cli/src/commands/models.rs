@@ -1,0 +1,128 @@
+//! `hearth model list`, `add`, `remove`, `use`, `inspect`.
+
+use hearth_session::{Command, Event, MemoryEstimate, ModelId, ModelInfo, Reply};
+use serde_json::json;
+
+use crate::{
+    args::ModelVerb,
+    render::Out,
+    shell::{Failure, Opener, Outcome, Shell},
+};
+
+pub(crate) fn run(verb: ModelVerb, opener: &Opener, out: Out) -> Outcome {
+    match verb {
+        ModelVerb::Inspect { path } => {
+            let shell = opener.locked()?;
+            if let Reply::ModelInspection(info, memory) = shell.run(Command::InspectModel(path))? {
+                let json = json!({
+                    "model": info,
+                    "memory": memory,
+                    "memory_bytes": memory.total_bytes(),
+                });
+                out.result(json, inspection_words(&info, &memory));
+            }
+        }
+        ModelVerb::List => list(&opener.unlocked()?, out),
+        ModelVerb::Add { path } => {
+            let shell = opener.unlocked()?;
+            if let Reply::Model(id) = shell.run(Command::AddModel(path))? {
+                out.result(
+                    json!({"added": id}),
+                    format!("Added as model {id}. `hearth model use {id}` makes it answer."),
+                );
+            }
+        }
+        ModelVerb::Remove { id } => {
+            let shell = opener.unlocked()?;
+            known(&shell, id)?;
+            shell.run(Command::RemoveModel(ModelId(id)))?;
+            out.result(json!({"removed": id}), format!("Forgot model {id}; its file stays."));
+        }
+        ModelVerb::Use { model } => choose(&opener.unlocked()?, &model, out)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn list(shell: &Shell, out: Out) {
+    let view = shell.view();
+    for model in &view.models.models {
+        let id = model.id.map_or_else(|| "starter".to_owned(), |id| id.to_string());
+        let mark = if model.is_default { "*" } else { " " };
+        let missing = if model.present { "" } else { "  (file is missing)" };
+        out.result(
+            json!({
+                "id": model.id, "name": model.name, "path": model.path,
+                "default": model.is_default, "present": model.present,
+            }),
+            format!("{mark} {id:>7}  {}  {}{missing}", model.name, model.path.display()),
+        );
+    }
+    if view.models.models.is_empty() {
+        out.text("No model yet. Add one with `hearth model add PATH`.");
+    }
+}
+
+fn choose(shell: &Shell, model: &str, out: Out) -> Outcome {
+    let id = match model {
+        "starter" => None,
+        number => {
+            let id = number.parse().map_err(|_not_a_number| {
+                Failure::user(
+                    format!("`{number}` is not a model's number."),
+                    "Numbers are shown by `hearth model list`; the bundled one is `starter`.",
+                )
+            })?;
+            known(shell, id)?;
+            Some(ModelId(id))
+        }
+    };
+    let bar = out.bar("Loading");
+    let reply = shell.run_with(Command::LoadModel(id), &mut |event| {
+        if let Event::LoadProgress { share, .. } = event {
+            bar.set_position(per_mille(*share));
+        }
+    });
+    bar.finish_and_clear();
+    if let Reply::Loaded(info) = reply? {
+        out.result(json!({"loaded": info}), format!("{} answers from now on.", info.name));
+    }
+    Ok(())
+}
+
+fn known(shell: &Shell, id: i64) -> Outcome {
+    let there = shell.view().models.models.iter().any(|model| model.id == Some(ModelId(id)));
+    if there {
+        Ok(())
+    } else {
+        Err(Failure::user(format!("There is no model {id}."), "See `hearth model list`."))
+    }
+}
+
+fn inspection_words(info: &ModelInfo, memory: &MemoryEstimate) -> String {
+    format!(
+        "{}: {}, {} weights as {}, vocabulary {}, context {} tokens, {} MiB on disk\nabout {} MiB of memory: \
+         {} weights, {} cache of a full context, {} work{}",
+        info.name,
+        info.architecture,
+        info.parameters,
+        info.weight_format,
+        info.vocabulary,
+        info.context_tokens,
+        info.file_bytes >> 20,
+        memory.total_bytes() >> 20,
+        memory.weights_bytes >> 20,
+        memory.kv_cache_bytes >> 20,
+        memory.work_bytes >> 20,
+        if info.has_chat_template { "" } else { "\nit brings no chat template" },
+    )
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of 0 to 1 on a bar of 1000 steps"
+)]
+fn per_mille(share: f32) -> u64 {
+    (share.clamp(0.0, 1.0) * 1000.0) as u64
+}
