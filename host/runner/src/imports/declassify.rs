@@ -1,3 +1,5 @@
+//! Interface `declassify`: passed on like any other; the host refuses it.
+
 use hearth_base::{Answer, HostCall};
 use wasmtime::component::Resource;
 

@@ -1,3 +1,5 @@
+//! Interface `documents`.
+
 use hearth_base::{Field, HostCall, Sort};
 use wasmtime::component::Resource;
 

@@ -1,3 +1,5 @@
+//! Interface `host`: the frozen world, answered here, and what the guest tells of itself.
+
 use hearth_base::{HostCall, LogLevel};
 
 use crate::{

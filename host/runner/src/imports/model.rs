@@ -1,3 +1,5 @@
+//! Interface `model`: prompts and promises of answers.
+
 use hearth_base::{
     Answer, HostCall, Message, MessageRole, ModelOptions, Part, Schema, Style, Weights,
 };

@@ -1,3 +1,5 @@
+//! Interface `panel`.
+
 use hearth_base::{Button, Glyph, HostCall, Input, Node};
 
 use crate::{

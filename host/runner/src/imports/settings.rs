@@ -1,3 +1,5 @@
+//! Interface `settings`.
+
 use hearth_base::{Answer, HostCall, SettingValue};
 
 use crate::{bindings::settings, context::Context};

@@ -1,3 +1,5 @@
+//! Interface `storage`.
+
 use hearth_base::{Answer, HostCall};
 
 use crate::{

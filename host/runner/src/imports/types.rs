@@ -1,3 +1,5 @@
+//! Interface `types`: errors on their way to the guest.
+
 use hearth_base::{Capability, GuestError, Quota};
 
 use crate::{

@@ -1,3 +1,5 @@
+//! Interface `values`: texts, collections, choices.
+
 use hearth_base::{Answer, HostCall};
 use wasmtime::component::Resource;
 

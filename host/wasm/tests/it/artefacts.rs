@@ -1,3 +1,4 @@
+//! Machine code on disk: kept, poisoned, planted.
 #![cfg(unix)]
 
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, sync::atomic::AtomicBool};

@@ -1,3 +1,5 @@
+//! Calls into well-behaved guests.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hearth_base::{Answer, Event, Export, GuestError, GuestFailure, Handle, HostCall, HostReply};

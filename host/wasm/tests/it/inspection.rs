@@ -1,3 +1,5 @@
+//! What a component is allowed to be.
+
 use std::sync::LazyLock;
 
 use hearth_wasm::{InspectError, MAX_COMPONENT_BYTES, component_hash, inspect};
