@@ -45,6 +45,12 @@ pub fn build_plugins(workspace: &Workspace, profile: Profile) -> Result<(), Task
     Ok(())
 }
 
+/// Builds the example plugin, as a stranger's crate would be built, so that it never rots.
+pub(crate) fn build_example(workspace: &Workspace, profile: Profile) -> Result<(), TaskError> {
+    let file = workspace.programs(profile).join("example-plugins/org.example.hello.wasm");
+    pack_crate(workspace, &workspace.root.join("examples/plugin-hello"), Some(&file)).map(drop)
+}
+
 /// Builds one plugin crate, of this workspace or any other, and says where the file is.
 ///
 /// # Errors

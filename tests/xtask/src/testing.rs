@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     Profile, TaskError, Workspace, build_plugins,
+    guests::build_example,
     run::{check_tools, copy_starter},
     shell::{self, say},
 };
@@ -20,6 +21,7 @@ pub fn test(workspace: &Workspace, args: &[String]) -> Result<(), TaskError> {
     check_tools()?;
     workspace.build_runtime(Profile::Dev)?;
     build_plugins(workspace, Profile::Dev)?;
+    build_example(workspace, Profile::Dev)?;
     copy_starter(workspace, Profile::Dev)?;
 
     let mut cargo = shell::cargo(&workspace.root);

@@ -1,4 +1,4 @@
-//! The plugins of this repository, as built by `cargo xtask plugins`.
+//! The plugins of this repository, as built by `cargo xtask test`.
 
 use std::{fs, sync::atomic::AtomicBool};
 
@@ -12,10 +12,14 @@ use crate::programs::{Recorder, dir, go, invocation, runtime, start};
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn component(test: &str, id: &str) -> Option<Vec<u8>> {
-    let path = dir().join("plugins").join(format!("{id}.wasm"));
+    component_in("plugins", test, id)
+}
+
+fn component_in(folder: &str, test: &str, id: &str) -> Option<Vec<u8>> {
+    let path = dir().join(folder).join(format!("{id}.wasm"));
     let bytes = fs::read(&path).ok();
     if bytes.is_none() {
-        println!("SKIPPED {test}: no plugin at {}; run `cargo xtask plugins`", path.display());
+        println!("SKIPPED {test}: no plugin at {}; run `cargo xtask test`", path.display());
     }
     bytes
 }
@@ -109,4 +113,18 @@ fn a_command_nobody_knows_is_unsupported() {
     let Some(runtime) = runtime(test) else { return };
     let finished = start(&runtime, &wasm).invoke(go("dance"), &mut Recorder::default(), &NEVER);
     assert_eq!(finished.unwrap().result, Err(hearth_base::GuestFailure::Unsupported));
+}
+
+#[test]
+fn the_example_plugin_runs() {
+    let test = "the_example_plugin_runs";
+    let Some(wasm) = component_in("example-plugins", test, "org.example.hello") else { return };
+    assert!(inspect(&wasm).unwrap().sealed);
+    let export = Export::Run { command: "haiku".into(), focus: Some(Handle(90)) };
+    let Some((finished, calls)) = trace(&wasm, test, export) else { return };
+    assert_eq!(finished.result, Ok(()));
+    let [_body, _haiku, HostCall::PanelShow { nodes, .. }] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
+    assert_eq!(nodes.last(), Some(&Node::Value(Handle(2))));
 }
