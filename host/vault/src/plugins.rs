@@ -4,10 +4,10 @@ mod types;
 
 use std::collections::BTreeMap;
 
-use hearth_base::{Grant, PluginId, RunId, SettingValue};
+use hearth_base::{FolderId, Grant, PluginId, RunId, SettingValue};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use crate::documents::{from_json, plugin_id, to_json};
+use crate::documents::{delete_all_of, from_json, plugin_id, to_json};
 use crate::{StoreError, Vault};
 
 pub use types::{AuditRow, Kept, PluginRecord};
@@ -83,11 +83,15 @@ impl Vault {
             transaction.execute("DELETE FROM plugins WHERE id = ?1", [id.as_str()])?;
             count_up(transaction, id, "epoch")?;
             if !keep_saved {
-                transaction.execute(
-                    "DELETE FROM documents WHERE folder IN (SELECT id FROM folders WHERE plugin = ?1)",
-                    [id.as_str()],
-                )?;
-                transaction.execute("DELETE FROM folders WHERE plugin = ?1", [id.as_str()])?;
+                let folder: Option<i64> = transaction
+                    .query_row("SELECT id FROM folders WHERE plugin = ?1", [id.as_str()], |row| {
+                        row.get(0)
+                    })
+                    .optional()?;
+                if let Some(folder) = folder {
+                    delete_all_of(transaction, FolderId(folder))?;
+                    transaction.execute("DELETE FROM folders WHERE id = ?1", [folder])?;
+                }
             }
             Ok(())
         })

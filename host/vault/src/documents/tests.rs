@@ -116,6 +116,24 @@ fn a_deleted_document_is_found_no_more() {
     assert_eq!(traces(&vault), 0, "words or originals are left behind");
 }
 
+#[test]
+fn a_folder_of_many_documents_leaves_no_words_behind_either() {
+    let many: Vec<_> = (0..3 * AT_ONCE)
+        .map(|n| draft(DocumentKind::Note, &n.to_string(), &format!("needle number {n}")))
+        .collect();
+    let vault = vault(&many);
+    let folder = vault.folders().unwrap()[0].id;
+    vault.delete_folder(folder).unwrap();
+    assert_eq!(traces(&vault), 0);
+    // The index is as before for what comes after.
+    let plugin = PluginId::new("org.example.digest").unwrap();
+    let new = NewSaved { plugin, title: "t".into(), body: "needle".into(), label: Label::public() };
+    let id = vault.save_document(&new).unwrap();
+    assert_eq!(titles(&vault, "needle"), ["t"]);
+    vault.delete_document(id).unwrap();
+    assert_eq!(traces(&vault), 0);
+}
+
 /// Places outside the documents that still tell of them.
 fn traces(vault: &Vault) -> i64 {
     vault

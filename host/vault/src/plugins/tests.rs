@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use hearth_base::{Capability, DocumentId, FolderId, Label, Source};
+use hearth_base::{Capability, DocumentId, Label, Source};
 
 use super::*;
 use crate::{DocumentQuery, NewSaved};
