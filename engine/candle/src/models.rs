@@ -44,6 +44,7 @@
 
 mod config;
 mod decoder;
+mod differentiable;
 mod kv_cache;
 mod layers;
 mod rope;

@@ -1,11 +1,12 @@
 //! The parts of a block: linear maps, norms, attention, feed-forward.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use candle_nn::ops;
 use hearth_engine_api::LoadError;
 
 use super::{
     config::DecoderConfig,
+    differentiable,
     kv_cache::KvCache,
     rope::{Angles, Rope},
 };
@@ -16,7 +17,7 @@ use crate::weights::{Matrix, WeightSource};
 pub enum Route {
     /// candle-nn's fused kernels, for inference. They have no backward and drop gradients silently.
     Fused,
-    /// Primitive operations, each with a backward.
+    /// Operations with a backward each.
     Differentiable,
 }
 
@@ -67,10 +68,7 @@ impl RmsNorm {
     pub(crate) fn forward(&self, x: &Tensor, route: Route) -> candle_core::Result<Tensor> {
         match route {
             Route::Fused => ops::rms_norm(&x.contiguous()?, &self.weight, self.eps as f32),
-            Route::Differentiable => {
-                let scale = (x.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
-                x.broadcast_div(&scale)?.broadcast_mul(&self.weight)
-            }
+            Route::Differentiable => differentiable::rms_norm(x, &self.weight, self.eps),
         }
     }
 }
@@ -165,7 +163,7 @@ impl Attention {
         let rows = (batch, self.kv_heads, group * seq, head_dim);
         let q = (q.reshape(rows)? * (head_dim as f64).sqrt().recip())?;
         let mut scores = q.matmul(&k.t()?)?;
-        if let Some(mask) = &pass.mask {
+        if let (Some(mask), Route::Fused) = (&pass.mask, pass.route) {
             let apart = (batch, self.kv_heads, group, seq, tokens);
             scores = scores.reshape(apart)?.broadcast_add(mask)?.reshape((
                 batch,
@@ -174,20 +172,11 @@ impl Attention {
                 tokens,
             ))?;
         }
-        let weights = softmax(&scores, pass.route)?;
+        let weights = match pass.route {
+            Route::Fused => ops::softmax_last_dim(&scores)?,
+            Route::Differentiable => differentiable::causal_softmax(&scores, seq)?,
+        };
         weights.matmul(v)?.reshape((batch, self.heads, seq, head_dim))
-    }
-}
-
-fn softmax(x: &Tensor, route: Route) -> candle_core::Result<Tensor> {
-    match route {
-        Route::Fused => ops::softmax_last_dim(x),
-        Route::Differentiable => {
-            // The shift cancels out, so no gradient need flow through it.
-            let shift = x.max_keepdim(D::Minus1)?.detach();
-            let e = x.broadcast_sub(&shift)?.exp()?;
-            e.broadcast_div(&e.sum_keepdim(D::Minus1)?)
-        }
     }
 }
 
@@ -236,7 +225,11 @@ impl Block {
             self.attention.forward(&self.attention_norm.forward(x, pass.route)?, pass, cache)?;
         let x = (x + attended)?;
         let normed = self.ffn_norm.forward(&x, pass.route)?;
-        let gated = (self.gate.forward(&normed)?.silu()? * self.up.forward(&normed)?)?;
+        let (gate, up) = (self.gate.forward(&normed)?, self.up.forward(&normed)?);
+        let gated = match pass.route {
+            Route::Fused => (gate.silu()? * up)?,
+            Route::Differentiable => differentiable::swiglu(&gate, &up)?,
+        };
         x + self.down.forward(&gated)?
     }
 }

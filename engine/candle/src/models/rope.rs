@@ -5,6 +5,7 @@ use candle_nn::rotary_emb;
 
 use super::{
     config::{DecoderConfig, RopeLayout, RopeScaling},
+    differentiable,
     layers::Route,
 };
 
@@ -52,10 +53,7 @@ impl Rope {
         match (route, self.layout) {
             (Route::Fused, RopeLayout::HalfSplit) => rotary_emb::rope(x, cos, sin),
             (Route::Fused, RopeLayout::Interleaved) => rotary_emb::rope_i(x, cos, sin),
-            (Route::Differentiable, RopeLayout::HalfSplit) => rotary_emb::rope_slow(x, cos, sin),
-            (Route::Differentiable, RopeLayout::Interleaved) => {
-                rotary_emb::rope_i_slow(x, cos, sin)
-            }
+            (Route::Differentiable, layout) => differentiable::turn(x, cos, sin, layout),
         }
     }
 }
