@@ -10,13 +10,21 @@
 
 pub mod data;
 mod error;
+mod export;
 mod loss;
+mod measure;
+mod plot;
 mod recipe;
+mod speaker;
 mod train;
 mod vocabulary;
 
 pub use error::StarterError;
+pub use export::{Format, export};
+pub use measure::{Score, lead, measure};
+pub use plot::plot;
 pub use recipe::{Recipe, Schedule, Shape};
+pub use speaker::Speaker;
 pub use train::{Checkpoint, Entry, StepReport, Trainer, checkpoint_path, read_journal};
 pub use vocabulary::{
     CHAT_TEMPLATE, END_OF_TEXT, SPECIAL, SPLITTER, TURN_END, TURN_START, Tokens, Vocabulary,

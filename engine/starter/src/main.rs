@@ -5,10 +5,22 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use hearth_engine_api::ChatMessage;
 use hearth_starter::{
-    Recipe, StarterError, Trainer, Vocabulary,
+    Checkpoint, Format, Recipe, Speaker, StarterError, Trainer, Vocabulary, checkpoint_path,
     data::{Split, Task},
+    export, lead, measure, plot, read_journal,
 };
+
+const TASKS: [Task; 7] = [
+    Task::Summary,
+    Task::Subject,
+    Task::Triage,
+    Task::Question,
+    Task::Code,
+    Task::Chat,
+    Task::Refusal,
+];
 
 /// Makes Hearth's starter model.
 #[derive(Parser)]
@@ -45,6 +57,39 @@ enum Step {
         /// Worker threads.
         #[arg(long, default_value_t = 2)]
         threads: usize,
+    },
+    /// Writes the last checkpoint as a GGUF.
+    Export {
+        /// How matrices are stored: f32, q8_0, q6k, q5k or q4k.
+        #[arg(long, default_value = "q8_0")]
+        format: Format,
+        /// Where to.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Prints answers of a model to held-out examples, beside the expected ones.
+    Sample {
+        /// The model.
+        #[arg(long)]
+        model: PathBuf,
+        /// How many.
+        #[arg(long, default_value_t = 10)]
+        count: u64,
+    },
+    /// Counts the right answers of a model to held-out examples.
+    Measure {
+        /// The model.
+        #[arg(long)]
+        model: PathBuf,
+        /// How many of each kind.
+        #[arg(long, default_value_t = 100)]
+        count: u64,
+    },
+    /// Draws the loss of the last training.
+    Plot {
+        /// Where to.
+        #[arg(long)]
+        to: PathBuf,
     },
 }
 
@@ -91,6 +136,38 @@ fn run(args: Args) -> Result<(), StarterError> {
             let mut trainer = Trainer::open(recipe, vocabulary, &args.folder, threads)?;
             println!("from step {}", trainer.steps_done());
             trainer.run(&args.folder, &mut |entry| println!("{entry:?}"))?;
+        }
+        Step::Export { format, to } => {
+            let checkpoint = Checkpoint::read(&checkpoint_path(&args.folder))?;
+            let bytes = export(&checkpoint, &Vocabulary::read(&tokenizer)?, format, &to)?;
+            println!("{bytes} bytes after {} steps", checkpoint.step);
+        }
+        Step::Sample { model, count } => {
+            let speaker = Speaker::open(&model, Vocabulary::read(&tokenizer)?)?;
+            let generator = recipe.generator(Split::HeldOut);
+            for index in 0..count {
+                let example = generator.example(index);
+                for message in example.prompt() {
+                    println!("<{:?}>\n{}", message.role, message.content);
+                }
+                println!("<Expected>\n{}", example.answer());
+                println!("<Got>\n{}\n", speaker.answer(example.prompt(), 120)?);
+            }
+        }
+        Step::Measure { model, count } => {
+            let speaker = Speaker::open(&model, Vocabulary::read(&tokenizer)?)?;
+            let generator = recipe.generator(Split::HeldOut);
+            for task in TASKS {
+                let answer = &mut |prompt: &[ChatMessage]| speaker.answer(prompt, 120);
+                println!("{task:?}: {:?}", measure(&generator, task, count, answer)?);
+            }
+            let lead = measure(&generator, Task::Summary, count, &mut |prompt| Ok(lead(prompt)))?;
+            println!("lead of the mail: {lead:?}");
+        }
+        Step::Plot { to } => {
+            let entries = read_journal(&args.folder.join("journal.jsonl"))?;
+            std::fs::write(&to, plot(&recipe.name, &entries))
+                .map_err(|source| StarterError::Io { source, path: to })?;
         }
     }
     Ok(())

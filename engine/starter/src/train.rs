@@ -3,6 +3,7 @@
 mod adamw;
 mod batch;
 mod checkpoint;
+mod first;
 mod journal;
 
 use std::{
@@ -12,14 +13,14 @@ use std::{
     time::Instant,
 };
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use hearth_engine_candle::models::Decoder;
 
 pub use checkpoint::Checkpoint;
 pub use journal::{Entry, read_journal};
 
 use crate::{
-    data::{Example, Generator, Rng, Split},
+    data::{Example, Generator, Split},
     error::StarterError,
     loss::WeightedCrossEntropy,
     recipe::Recipe,
@@ -27,6 +28,7 @@ use crate::{
 };
 use adamw::AdamW;
 use batch::{Part, parts};
+use first::first_weights;
 use journal::Journal;
 
 /// Names and variables in a fixed order.
@@ -265,34 +267,6 @@ impl Trainer {
 /// Where the checkpoint lies in a folder.
 pub fn checkpoint_path(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
-}
-
-/// Norms start at one, matrices at small normal values, smaller where they write to the residual stream.
-fn first_weights(recipe: &Recipe) -> Result<Vars, StarterError> {
-    const SPREAD: f64 = 0.02;
-    let config = recipe.decoder();
-    let residual = SPREAD / (2.0 * config.layers as f64).sqrt();
-    let mut vars = Vec::new();
-    for (index, (name, shape)) in config.parameters().into_iter().enumerate() {
-        let tensor = if name.ends_with("norm.weight") {
-            Tensor::ones(shape, DType::F32, &Device::Cpu)?
-        } else {
-            let narrow = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-            let spread = if narrow { residual } else { SPREAD };
-            let mut rng = Rng::new(recipe.seed, 100, index as u64);
-            let count = shape.iter().product();
-            let values: Vec<f32> = (0..count).map(|_| (normal(&mut rng) * spread) as f32).collect();
-            Tensor::from_vec(values, shape, &Device::Cpu)?
-        };
-        vars.push((name, Var::from_tensor(&tensor)?));
-    }
-    Ok(vars)
-}
-
-/// A standard normal number (Box and Muller).
-fn normal(rng: &mut Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.unit()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * rng.unit()).cos()
 }
 
 #[cfg(test)]

@@ -6,30 +6,30 @@ use super::{rng::Rng, words::RULES};
 
 /// The values that slots of one text have taken, so that body and summary speak of the same thing.
 #[derive(Clone, Debug, Default)]
-pub struct Slots {
+pub(super) struct Slots {
     values: BTreeMap<String, String>,
 }
 
 impl Slots {
     /// Fixes the value of a slot.
-    pub fn set(&mut self, slot: &str, value: impl Into<String>) {
+    pub(super) fn set(&mut self, slot: &str, value: impl Into<String>) {
         self.values.insert(slot.to_owned(), value.into());
     }
 
     /// The value of a slot that has one.
-    pub fn get(&self, slot: &str) -> Option<&str> {
+    pub(super) fn get(&self, slot: &str) -> Option<&str> {
         self.values.get(slot).map(String::as_str)
     }
 
     /// Writes one of `templates` out.
-    pub fn expand_one(&mut self, rng: &mut Rng, templates: &[&str]) -> String {
+    pub(super) fn expand_one(&mut self, rng: &mut Rng, templates: &[&str]) -> String {
         let template = rng.pick(templates);
         self.expand(rng, template)
     }
 
     /// Writes `template` out. A slot met for the first time takes a fresh value; digits at the end
     /// of its name tell slots of one kind apart: `{person}` and `{person2}`.
-    pub fn expand(&mut self, rng: &mut Rng, template: &str) -> String {
+    pub(super) fn expand(&mut self, rng: &mut Rng, template: &str) -> String {
         let chosen = choose(rng, template);
         let mut text = String::with_capacity(chosen.len() * 2);
         let mut rest = chosen.as_str();
