@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    model::{Consent, Picker, Screen},
+    model::{Picker, Screen},
     types::{Command, DocumentId, PluginId, Ticket},
 };
 
@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Search,
     /// Opens the consent page with the answer.
     Inspect,
+    /// As [`Purpose::Inspect`], of a plugin that is installed.
+    InspectInstalled(PluginId),
     /// Grants what the consent page says as soon as it is installed.
     Install,
     /// Shows what a model file is before it is added.
@@ -60,10 +62,12 @@ pub(crate) enum Intent {
     Copy(String, &'static str),
     /// A path was chosen, typed or dropped.
     Chosen(DialogFor, PathBuf),
+    /// Imports the demonstration data.
+    ImportDemo,
     /// A new chat with this document attached.
     ChatAbout(DocumentId),
-    /// The consent page.
-    Consent(Box<Consent>),
+    /// The consent page of an installed plugin.
+    SetUp(PluginId),
     /// The list to pick documents from.
     Pick(Picker),
     /// Takes a toast away.
@@ -89,8 +93,7 @@ impl Outbox {
 
     /// Starts a plugin's command and leads to its panel.
     pub(crate) fn run(&mut self, plugin: &PluginId, command: &str, focus: Option<DocumentId>) {
-        let run =
-            Command::RunPlugin { plugin: plugin.clone(), command: command.to_owned(), focus };
+        let run = Command::RunPlugin { plugin: plugin.clone(), command: command.to_owned(), focus };
         self.send_for(run, Purpose::Run(plugin.clone()));
     }
 

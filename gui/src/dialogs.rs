@@ -37,12 +37,10 @@ impl Dialogs {
         // Some systems want the dialog made on the main thread; waiting for it happens on another.
         let dialog = AsyncFileDialog::new();
         let answer: Box<dyn Future<Output = Option<FileHandle>> + Send> = match purpose {
-            DialogFor::ImportFile => {
-                Box::new(dialog.set_title("Import a mailbox, mail, note or source file").pick_file())
-            }
-            DialogFor::ImportFolder => {
-                Box::new(dialog.set_title("Import a folder").pick_folder())
-            }
+            DialogFor::ImportFile => Box::new(
+                dialog.set_title("Import a mailbox, mail, note or source file").pick_file(),
+            ),
+            DialogFor::ImportFolder => Box::new(dialog.set_title("Import a folder").pick_folder()),
             DialogFor::Plugin => Box::new(
                 dialog
                     .set_title("Choose a plugin")

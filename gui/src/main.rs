@@ -38,8 +38,7 @@ fn run() -> Result<(), String> {
     let session =
         hearth_app::open(hearth_app::Options { vault_dir }, waker).map_err(|e| in_words(&e))?;
     let port = SessionPort::new(session.handle());
-    let options =
-        Options { demo: hearth_app::demo_dir(), zone: jiff::tz::TimeZone::system() };
+    let options = Options { demo: hearth_app::demo_dir(), zone: jiff::tz::TimeZone::system() };
     let viewport = ViewportBuilder::default()
         .with_title("Hearth")
         .with_app_id("hearth")

@@ -298,8 +298,10 @@ pub(crate) struct Consent {
     pub(crate) plugin: PluginId,
     pub(crate) manifest: Manifest,
     pub(crate) sealed: bool,
-    /// Facts of the file; `None` for a plugin that is installed already.
-    pub(crate) file: Option<ConsentFile>,
+    /// Facts of the file.
+    pub(crate) file: ConsentFile,
+    /// It is not installed yet: saying yes does that first.
+    pub(crate) install: bool,
     pub(crate) capabilities: BTreeSet<Capability>,
     pub(crate) slots: BTreeMap<String, BTreeSet<FolderId>>,
     pub(crate) waiting: bool,
@@ -320,39 +322,37 @@ impl Consent {
     pub(crate) fn of_file(inspection: PluginInspection, view: &View) -> Self {
         let before = view.plugins.iter().find(|p| p.id == inspection.manifest.id);
         let grant = before.and_then(|p| p.grant.clone());
-        let requested = inspection.manifest.requested();
         Self {
             plugin: inspection.manifest.id.clone(),
-            capabilities: requested,
+            capabilities: inspection.manifest.requested(),
             slots: grant.map(|g| g.slots).unwrap_or_default(),
             sealed: inspection.sealed,
-            file: Some(ConsentFile {
+            file: ConsentFile {
                 path: inspection.path,
                 imports: inspection.imports,
                 hash: inspection.component_hash,
                 size_bytes: inspection.size_bytes,
                 replaces: inspection.replaces,
-            }),
+            },
+            install: true,
             manifest: inspection.manifest,
             waiting: false,
         }
     }
 
-    /// For an installed plugin: what it has now, or what it asks for.
-    pub(crate) fn of_installed(plugin: &PluginView, view: &View) -> Self {
+    /// For an installed plugin whose own file was looked at: what it has now, or what it asks for.
+    pub(crate) fn of_installed(
+        plugin: &PluginView,
+        inspection: PluginInspection,
+        view: &View,
+    ) -> Self {
+        let fresh = Self::of_file(inspection, view);
         let (capabilities, slots) = match &plugin.grant {
             Some(grant) => (grant.capabilities.clone(), grant.slots.clone()),
             None => (plugin.manifest.requested(), suggested_slots(&plugin.manifest, view)),
         };
-        Self {
-            plugin: plugin.id.clone(),
-            manifest: Manifest::clone(&plugin.manifest),
-            sealed: plugin.sealed,
-            file: None,
-            capabilities,
-            slots,
-            waiting: false,
-        }
+        let file = ConsentFile { replaces: None, ..fresh.file };
+        Self { capabilities, slots, file, install: false, ..fresh }
     }
 }
 
@@ -442,8 +442,10 @@ pub(crate) fn next_step(view: &View) -> Option<Lead> {
         return (!view.plugins.iter().any(|p| p.grant.is_some()))
             .then(|| Lead::Grant(plugin.id.clone()));
     }
-    let command =
-        plugin.manifest.commands.iter().find(|c| c.focus == crate::types::Focus::None)?;
+    let command = plugin.manifest.commands.iter().find(|c| c.focus == crate::types::Focus::None)?;
     let ran = view.activity.iter().any(|row| row.run.is_some());
     (!used && !ran).then(|| Lead::Run(plugin.id.clone(), command.id.clone()))
 }
+
+#[cfg(test)]
+mod tests;

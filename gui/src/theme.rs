@@ -193,9 +193,7 @@ fn fonts() -> FontDefinitions {
     for (name, weight) in [("inter", 410.0), ("inter-strong", 620.0)] {
         let tweak =
             FontTweak { coords: VariationCoords::new([(b"wght", weight)]), ..FontTweak::default() };
-        fonts
-            .font_data
-            .insert(name.into(), Arc::new(FontData::from_static(inter).tweak(tweak)));
+        fonts.font_data.insert(name.into(), Arc::new(FontData::from_static(inter).tweak(tweak)));
     }
     let phosphor = FontData::from_static(include_bytes!("../assets/phosphor.ttf"));
     fonts.font_data.insert("phosphor".into(), Arc::new(phosphor));

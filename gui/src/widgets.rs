@@ -8,7 +8,9 @@ mod progress;
 mod row;
 
 pub(crate) use badge::{badge, chip, tone_colors};
-pub(crate) use button::{danger, ghost, icon_button, primary, primary_enabled, secondary, secondary_enabled};
+pub(crate) use button::{
+    danger, ghost, icon_button, primary, primary_enabled, secondary, secondary_enabled,
+};
 pub(crate) use card::{banner, card, centred_column, empty, page, section};
 pub(crate) use field::{area, line, password, path_row, search};
 pub(crate) use progress::{bar, busy};

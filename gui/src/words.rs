@@ -3,9 +3,9 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
+    icons,
     model::Tone,
     types::{Capability, DocumentKind, Glyph, Manifest},
-    icons,
 };
 
 /// How hard a passphrase is to guess, roughly.
@@ -69,7 +69,11 @@ pub(crate) fn bytes(n: u64) -> String {
         unit += 1;
     }
     let name = units.get(unit).copied().unwrap_or_default();
-    if unit == 0 || value >= 100.0 { format!("{value:.0} {name}") } else { format!("{value:.1} {name}") }
+    if unit == 0 || value >= 100.0 {
+        format!("{value:.0} {name}")
+    } else {
+        format!("{value:.1} {name}")
+    }
 }
 
 /// `3 Nov 2026, 14:05`.
@@ -125,15 +129,34 @@ pub(crate) fn glyph(glyph: Glyph) -> &'static str {
 /// A power: its name, and what saying yes means.
 pub(crate) fn capability(capability: Capability) -> (&'static str, &'static str) {
     match capability {
-        Capability::Model => ("Use the model", "It writes the instructions; Hearth runs them over your documents and shows the answer to you alone."),
-        Capability::PersonalModel => ("Use your fine-tuned model", "Answers may carry what that model learned from your data."),
-        Capability::DocumentsRead => ("Hold documents", "From the folders you choose below, or ones you pick. It holds them unopened."),
-        Capability::DocumentsSearch => ("Search your folders", "Inside the folders you choose below. It does not see what is found."),
+        Capability::Model => (
+            "Use the model",
+            "It writes the instructions; Hearth runs them over your documents and shows the answer to you alone.",
+        ),
+        Capability::PersonalModel => (
+            "Use your fine-tuned model",
+            "Answers may carry what that model learned from your data.",
+        ),
+        Capability::DocumentsRead => (
+            "Hold documents",
+            "From the folders you choose below, or ones you pick. It holds them unopened.",
+        ),
+        Capability::DocumentsSearch => (
+            "Search your folders",
+            "Inside the folders you choose below. It does not see what is found.",
+        ),
         Capability::DocumentsSave => ("Save results", "Into a folder of its own in your library."),
         Capability::Panel => ("Show panels", "Always framed, with its name on top."),
-        Capability::Storage => ("Remember things between runs", "A little state of its own, at most 64 KiB."),
-        Capability::RevealChoice => ("Learn short answers", "It is told which of a few answers came out. That says something about your documents."),
-        Capability::RevealText => ("Learn texts you approve", "You see each text before it is told."),
+        Capability::Storage => {
+            ("Remember things between runs", "A little state of its own, at most 64 KiB.")
+        }
+        Capability::RevealChoice => (
+            "Learn short answers",
+            "It is told which of a few answers came out. That says something about your documents.",
+        ),
+        Capability::RevealText => {
+            ("Learn texts you approve", "You see each text before it is told.")
+        }
     }
 }
 
@@ -152,23 +175,19 @@ pub(crate) struct Fact {
 }
 
 /// What a component's imports say, in words: the most important first.
-pub(crate) fn facts(imports: Option<&[String]>, sealed: bool) -> Vec<Fact> {
+pub(crate) fn facts(imports: &[String], sealed: bool) -> Vec<Fact> {
     let mut facts = vec![if sealed {
         fact(Tone::Good, "Sealed: it cannot learn what your documents say.")
     } else {
         fact(Tone::Warn, "Not sealed: it is able to ask for parts of what your documents say.")
     }];
-    let Some(imports) = imports else {
-        facts.push(fact(Tone::Good, "It has no way to the network, to your files, or to other programs."));
-        return facts;
-    };
-    let strangers: Vec<&str> = imports
-        .iter()
-        .filter(|i| !i.starts_with("hearth:plugin/"))
-        .map(String::as_str)
-        .collect();
+    let strangers: Vec<&str> =
+        imports.iter().filter(|i| !i.starts_with("hearth:plugin/")).map(String::as_str).collect();
     if strangers.is_empty() {
-        facts.push(fact(Tone::Good, "It has no way to the network, to your files, or to other programs."));
+        facts.push(fact(
+            Tone::Good,
+            "It has no way to the network, to your files, or to other programs.",
+        ));
     }
     let known = [
         ("documents", Tone::Plain, "It can hold documents it cannot read."),
@@ -178,7 +197,11 @@ pub(crate) fn facts(imports: Option<&[String]>, sealed: bool) -> Vec<Fact> {
         ("storage", Tone::Plain, "It can remember a little between runs."),
         ("settings", Tone::Plain, "It can read its own settings."),
         ("host", Tone::Plain, "It can read the date, your language and what it was granted."),
-        ("declassify", Tone::Warn, "It can ask to learn answers or texts, each time within limits you set."),
+        (
+            "declassify",
+            Tone::Warn,
+            "It can ask to learn answers or texts, each time within limits you set.",
+        ),
     ];
     for (name, tone, words) in known {
         if imports.iter().any(|i| interface(i) == Some(name)) {
@@ -245,10 +268,15 @@ mod tests {
 
     #[test]
     fn longer_and_more_varied_passphrases_are_stronger() {
-        let shares: Vec<f32> =
-            ["", "aaaaaaaaaaaaaaaaaaaa", "kitten", "tall kitten boat", "tall kitten boat lamp seven river"]
-                .map(|p| strength(p).share)
-                .to_vec();
+        let shares: Vec<f32> = [
+            "",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "kitten",
+            "tall kitten boat",
+            "tall kitten boat lamp seven river",
+        ]
+        .map(|p| strength(p).share)
+        .to_vec();
         assert!(shares.is_sorted(), "{shares:?}");
         assert_eq!(strength("12345678").tone, Tone::Warn);
         assert_eq!(strength("tall kitten boat lamp seven river").words, "Strong");
@@ -277,11 +305,11 @@ mod tests {
 
     #[test]
     fn facts_tell_sealed_from_open_and_name_strangers() {
-        let sealed = facts(Some(&["hearth:plugin/panel@0.1.0".into()]), true);
+        let sealed = facts(&["hearth:plugin/panel@0.1.0".into()], true);
         assert!(sealed.iter().any(|f| f.text == "It can show panels."));
         assert!(sealed.iter().all(|f| matches!(f.tone, Tone::Good | Tone::Plain)));
         let open = facts(
-            Some(&["hearth:plugin/declassify@0.1.0".into(), "wasi:sockets/tcp@0.2.0".into()]),
+            &["hearth:plugin/declassify@0.1.0".into(), "wasi:sockets/tcp@0.2.0".into()],
             false,
         );
         assert_eq!(open.iter().filter(|f| f.tone == Tone::Warn).count(), 2);

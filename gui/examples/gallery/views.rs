@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Fake {
     pub(crate) sent: Arc<std::sync::Mutex<Vec<Command>>>,
     /// What is heard next.
     pub(crate) events: Arc<std::sync::Mutex<Vec<Event>>>,
+    /// How the next command fails, if it does.
+    pub(crate) failure: Arc<std::sync::Mutex<Option<UserError>>>,
 }
 
 impl Fake {
@@ -27,6 +29,7 @@ impl Fake {
             view: Arc::new(std::sync::Mutex::new(Arc::new(view))),
             sent: Arc::default(),
             events: Arc::default(),
+            failure: Arc::default(),
         }
     }
 }
@@ -35,8 +38,8 @@ impl Port for Fake {
     fn send(&mut self, command: Command) -> Result<Ticket, Busy> {
         let mut sent = self.sent.lock().expect("nobody panics with it");
         let ticket = Ticket(sent.len() as u64);
-        let event = match &command {
-            Command::InspectPlugin(_) => Reply::Inspection(Box::new(inspection())),
+        let reply = match &command {
+            Command::InspectPlugin(path) => Reply::Inspection(Box::new(inspection(path))),
             Command::InspectModel(_) => Reply::ModelInspection(
                 model_info(),
                 MemoryEstimate {
@@ -49,7 +52,11 @@ impl Port for Fake {
         };
         sent.push(command);
         let mut events = self.events.lock().expect("nobody panics with it");
-        events.push(Event::Done { ticket, reply: event });
+        let failure = self.failure.lock().expect("nobody panics with it").take();
+        events.push(match failure {
+            Some(error) => Event::Failed { ticket, error },
+            None => Event::Done { ticket, reply },
+        });
         Ok(ticket)
     }
 
@@ -58,7 +65,8 @@ impl Port for Fake {
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        self.events.lock().expect("nobody panics with it").pop()
+        let mut events = self.events.lock().expect("nobody panics with it");
+        (!events.is_empty()).then(|| events.remove(0))
     }
 }
 
@@ -213,7 +221,10 @@ fn head(n: i64) -> DocumentHead {
     let subjects = [
         ("Re: Tuesday's tasting, who brings the honey?", "Ingrid Solberg"),
         ("Invoice 2026-118 is overdue", "Korfmann Printing"),
-        ("Minutes of the allotment meeting, with the long list of who waters what in August", "Tom Okafor"),
+        (
+            "Minutes of the allotment meeting, with the long list of who waters what in August",
+            "Tom Okafor",
+        ),
         ("[beekeeper] 3 new commits on main", "Forge"),
         ("", "unknown@example.net"),
     ];
@@ -226,7 +237,8 @@ fn head(n: i64) -> DocumentHead {
         title: title.into(),
         author: author.into(),
         date_secs: Some(1_790_000_000 - n * 40_000),
-        snippet: "Hi all, I can bring two jars of the lime honey and the good spoons, if somebody".into(),
+        snippet: "Hi all, I can bring two jars of the lime honey and the good spoons, if somebody"
+            .into(),
         body_chars: 1200,
         attachments: u32::from(n % 5 == 1),
     }
@@ -267,16 +279,35 @@ pub(crate) fn conversation(answering: bool) -> ConversationView {
         text: text.into(),
         at_secs: 1_790_000_000,
         attached,
-        model: if speaker == Speaker::Assistant { "Qwen3 1.7B Instruct".into() } else { String::new() },
+        model: if speaker == Speaker::Assistant {
+            "Qwen3 1.7B Instruct".into()
+        } else {
+            String::new()
+        },
         stopped: false,
     };
     ConversationView {
         id: ConversationId(1),
         title: "Tuesday's tasting".into(),
         turns: vec![
-            turn(1, Speaker::User, "What is still open for Tuesday?", vec![DocumentId(0), DocumentId(1)]),
-            turn(2, Speaker::Notice, "The second document was too long for the model: the last 3 200 of its 9 800 words were left out.", vec![]),
-            turn(3, Speaker::Assistant, "Two things are still open:\n\n1. **Bread.** Ingrid brings honey and spoons, nobody has said they bring bread.\n2. **The place.** Rain is forecast from four, so Ingrid suggests to start at *two*; if that does not suit, she asks Marta for the barn.\n\nYou could answer:\n\n```text\nI bring the bread. Two o'clock is fine.\n```\n", vec![]),
+            turn(
+                1,
+                Speaker::User,
+                "What is still open for Tuesday?",
+                vec![DocumentId(0), DocumentId(1)],
+            ),
+            turn(
+                2,
+                Speaker::Notice,
+                "The second document was too long for the model: the last 3 200 of its 9 800 words were left out.",
+                vec![],
+            ),
+            turn(
+                3,
+                Speaker::Assistant,
+                "Two things are still open:\n\n1. **Bread.** Ingrid brings honey and spoons, nobody has said they bring bread.\n2. **The place.** Rain is forecast from four, so Ingrid suggests to start at *two*; if that does not suit, she asks Marta for the barn.\n\nYou could answer:\n\n```text\nI bring the bread. Two o'clock is fine.\n```\n",
+                vec![],
+            ),
             turn(4, Speaker::User, "Write that to her, and ask about the key.", vec![]),
         ],
         answering: answering.then(|| Answering {
@@ -344,6 +375,7 @@ pub(crate) fn plugins() -> Vec<PluginView> {
         .into_iter()
         .map(|(manifest, sealed, bundled)| PluginView {
             id: manifest.id.clone(),
+            component: format!("/vault/plugins/{}.wasm", manifest.id).into(),
             manifest,
             sealed,
             bundled,
@@ -378,17 +410,21 @@ fn granted(mut plugins: Vec<PluginView>) -> Vec<PluginView> {
 }
 
 /// What the consent page is drawn from.
-pub(crate) fn inspection() -> PluginInspection {
-    let manifest = plugins().last().map(|p| Manifest::clone(&p.manifest)).expect("there are some");
+pub(crate) fn inspection(path: &Path) -> PluginInspection {
+    let plugins = plugins();
+    let installed = plugins.iter().find(|p| p.component == path);
+    let plugin = installed.or(plugins.last()).expect("there are some");
+    let mut imports = vec!["documents", "values", "model", "panel"];
+    if !plugin.sealed {
+        imports.push("declassify");
+    }
     PluginInspection {
-        manifest,
-        imports: ["documents", "values", "model", "panel", "declassify"]
-            .map(|name| format!("hearth:plugin/{name}@0.1.0"))
-            .to_vec(),
-        sealed: false,
+        manifest: Manifest::clone(&plugin.manifest),
+        imports: imports.iter().map(|name| format!("hearth:plugin/{name}@0.1.0")).collect(),
+        sealed: plugin.sealed,
         component_hash: "9f2ac4e1b7d05538c0ffee11223344556677889900aabbccddeeff0011223344".into(),
         size_bytes: 184_320,
-        path: PathBuf::from("/home/ada/Downloads/triage.wasm"),
+        path: path.to_owned(),
         replaces: Some("2.2.0".into()),
     }
 }
@@ -401,11 +437,31 @@ fn panel() -> PanelView {
         made_from: format!("from {from}"),
     };
     let items = vec![
-        value(1, "Ingrid brings honey and spoons on Tuesday, asks who brings bread, and wants to start at two because of rain.", ValueState::Saved, "Re: Tuesday's tasting, who brings the honey?"),
-        value(2, "The printer reminds you of invoice 2026-118 over 240 \u{20ac}, due since the 3rd, and asks for payment within a week.", ValueState::Done, "Invoice 2026-118 is overdue"),
-        value(3, "The allotment meeting agreed who waters what in August; you have", ValueState::Streaming, "Minutes of the allotment meeting"),
+        value(
+            1,
+            "Ingrid brings honey and spoons on Tuesday, asks who brings bread, and wants to start at two because of rain.",
+            ValueState::Saved,
+            "Re: Tuesday's tasting, who brings the honey?",
+        ),
+        value(
+            2,
+            "The printer reminds you of invoice 2026-118 over 240 \u{20ac}, due since the 3rd, and asks for payment within a week.",
+            ValueState::Done,
+            "Invoice 2026-118 is overdue",
+        ),
+        value(
+            3,
+            "The allotment meeting agreed who waters what in August; you have",
+            ValueState::Streaming,
+            "Minutes of the allotment meeting",
+        ),
         value(4, "", ValueState::Waiting, "[beekeeper] 3 new commits on main"),
-        value(5, "", ValueState::Failed("The mail is longer than the model can read at once.".into()), "Terms of service, all of them"),
+        value(
+            5,
+            "",
+            ValueState::Failed("The mail is longer than the model can read at once.".into()),
+            "Terms of service, all of them",
+        ),
     ];
     PanelView {
         key: PanelKey { plugin: id("org.hearth.mail-summariser"), panel: "summaries".into() },
@@ -444,7 +500,11 @@ fn activity() -> Vec<AuditRow> {
     (0..40)
         .map(|n| AuditRow {
             at_secs: 1_790_000_000 - n * 300,
-            plugin: Some(id(if n % 3 == 0 { "net.example.triage" } else { "org.hearth.mail-summariser" })),
+            plugin: Some(id(if n % 3 == 0 {
+                "net.example.triage"
+            } else {
+                "org.hearth.mail-summariser"
+            })),
             run: Some(RunId(u64::try_from(9 - n / 5).unwrap_or(1))),
             what: if n % 3 == 0 {
                 "asked to learn a choice among 4".into()

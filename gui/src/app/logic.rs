@@ -8,9 +8,7 @@ use crate::{
     app::App,
     commands::{DialogFor, Intent, Purpose},
     model::{Asked, Consent, Model, PickFor, Screen, Shake, Tone},
-    types::{
-        Command, Event, NoticeKind, Reply, Ticket, UserError, VaultState, View,
-    },
+    types::{Command, Event, NoticeKind, Reply, Ticket, UserError, VaultState, View},
 };
 
 /// Takes the newest view and everything that happened since the last frame.
@@ -62,15 +60,18 @@ pub(super) fn act(app: &mut App, ctx: &Context) {
                 app.model.toast(Tone::Good, format!("{what} copied"), "");
             }
             Intent::Chosen(purpose, path) => chosen(app, purpose, path),
+            Intent::ImportDemo => import_demo(app),
             Intent::ChatAbout(id) => {
                 app.model.chat.fresh = true;
                 app.model.chat.attached = vec![id];
                 app.model.chat.focus = true;
                 app.model.screen = Screen::Chat;
             }
-            Intent::Consent(consent) => {
-                app.model.consent = Some(*consent);
-                app.model.screen = Screen::Plugins;
+            Intent::SetUp(id) => {
+                let found = app.view.plugins.iter().find(|p| p.id == id);
+                if let Some(path) = found.map(|p| p.component.clone()) {
+                    send(app, Command::InspectPlugin(path), Purpose::InspectInstalled(id));
+                }
             }
             Intent::Pick(picker) => app.model.picker = Some(picker),
             Intent::DismissToast(id) => app.model.toasts.retain(|t| t.id != id),
@@ -154,6 +155,13 @@ fn done(app: &mut App, ticket: Ticket, reply: Reply) {
             app.model.plugins.path.clear();
             app.model.screen = Screen::Plugins;
         }
+        (Some(Purpose::InspectInstalled(id)), Reply::Inspection(inspection)) => {
+            let view = Arc::clone(&app.view);
+            if let Some(plugin) = view.plugins.iter().find(|p| p.id == id) {
+                app.model.consent = Some(Consent::of_installed(plugin, *inspection, &view));
+                app.model.screen = Screen::Plugins;
+            }
+        }
         (Some(Purpose::Install), Reply::Installed(plugin)) => {
             if let Some(consent) = app.model.consent.take() {
                 let grant = Command::GrantPlugin {
@@ -203,7 +211,7 @@ fn failed(app: &mut App, ticket: Ticket, error: &UserError) {
         _ => {}
     }
     // The session may have put the same words among its notices already.
-    let told = app.view.notices.iter().any(|notice| match &notice.what {
+    let told = app.port.view().notices.iter().any(|notice| match &notice.what {
         NoticeKind::Error(known) => known.message == error.message,
         _ => false,
     });
@@ -249,6 +257,16 @@ fn chosen(app: &mut App, purpose: DialogFor, path: PathBuf) {
             app.model.models.inspecting = Some(path.clone());
             send(app, Command::InspectModel(path), Purpose::InspectModel);
         }
+    }
+}
+
+/// Its parts become folders of their own, as a user's mail, notes and code would.
+fn import_demo(app: &mut App) {
+    let Some(demo) = app.model.demo.clone() else { return };
+    app.model.library.import_open = false;
+    for (part, name) in [("mail", "Demo mail"), ("notes", "Demo notes"), ("code", "Demo code")] {
+        let command = Command::Import { path: demo.join(part), name: Some(name.to_owned()) };
+        send(app, command, Purpose::Library);
     }
 }
 

@@ -94,9 +94,8 @@ fn escape(model: &mut Model, out: &mut Outbox) {
 
 /// A file dropped on the window goes where the page suggests: plugins to consent, models to inspection, the rest in.
 fn dropped_files(ui: &Ui, model: &Model, out: &mut Outbox) {
-    let paths: Vec<std::path::PathBuf> = ui.input(|input| {
-        input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect()
-    });
+    let paths: Vec<std::path::PathBuf> = ui
+        .input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
     for path in paths.into_iter().filter(|path| !path.as_os_str().is_empty()) {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let purpose = match ending {

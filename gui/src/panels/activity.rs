@@ -26,7 +26,13 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &Model) {
         ui.label(muted(ui, "What plugins did and what was refused, as the vault recorded it. It holds no private text."));
         ui.add_space(space::S);
         if view.activity.is_empty() {
-            empty(ui, icons::PULSE, "Nothing yet", "Each run of a plugin leaves its lines here.", |_| {});
+            empty(
+                ui,
+                icons::PULSE,
+                "Nothing yet",
+                "Each run of a plugin leaves its lines here.",
+                |_| {},
+            );
             return;
         }
         header(ui);
@@ -82,11 +88,14 @@ fn audit_row(ui: &mut Ui, view: &View, model: &Model, index: usize) {
 fn line(ui: &mut Ui, shaded: bool, add: impl FnOnce(&mut Ui)) {
     let p = Palette::of(ui);
     let fill = if shaded { p.side } else { p.ground };
-    Frame::new().fill(fill).corner_radius(6).inner_margin(Margin::symmetric(10, 0)).show(ui, |ui| {
-        ui.take_available_width();
-        ui.set_height(ROW);
-        ui.horizontal_centered(add);
-    });
+    Frame::new().fill(fill).corner_radius(6).inner_margin(Margin::symmetric(10, 0)).show(
+        ui,
+        |ui| {
+            ui.take_available_width();
+            ui.set_height(ROW);
+            ui.horizontal_centered(add);
+        },
+    );
 }
 
 fn cell(ui: &mut Ui, width: f32, text: RichText) {

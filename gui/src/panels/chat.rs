@@ -32,7 +32,12 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     let conversation = if model.chat.fresh { None } else { view.conversation.as_deref() };
     Panel::bottom("composer")
         .show_separator_line(false)
-        .frame(Frame::new().fill(p.ground).inner_margin(Margin { left: 0, right: 0, top: 6, bottom: 16 }))
+        .frame(Frame::new().fill(p.ground).inner_margin(Margin {
+            left: 0,
+            right: 0,
+            top: 6,
+            bottom: 16,
+        }))
         .show(ui, |ui| {
             centred_column(ui, COLUMN, |ui| composer::show(ui, view, conversation, model, out));
         });
@@ -62,24 +67,29 @@ fn list(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     let open = view.conversation.as_ref().map(|c| c.id).filter(|_| !model.chat.fresh);
     ui.spacing_mut().item_spacing.y = 2.0;
     let rows = view.conversations.len();
-    ScrollArea::vertical().id_salt("conversation list").auto_shrink(false).show_rows(ui, 48.0, rows, |ui, range| {
-        for head in view.conversations.get(range).unwrap_or_default() {
-            let detail = words::moment(head.updated_secs, &model.zone);
-            let shown = Row {
-                title: &head.title,
-                detail: &detail,
-                selected: open == Some(head.id),
-                height: 48.0,
-                ..Row::default()
-            };
-            if row(ui, &shown).clicked() {
-                model.chat.fresh = false;
-                model.chat.editing = None;
-                model.chat.renaming = None;
-                out.send(Command::OpenConversation(head.id));
+    ScrollArea::vertical().id_salt("conversation list").auto_shrink(false).show_rows(
+        ui,
+        48.0,
+        rows,
+        |ui, range| {
+            for head in view.conversations.get(range).unwrap_or_default() {
+                let detail = words::moment(head.updated_secs, &model.zone);
+                let shown = Row {
+                    title: &head.title,
+                    detail: &detail,
+                    selected: open == Some(head.id),
+                    height: 48.0,
+                    ..Row::default()
+                };
+                if row(ui, &shown).clicked() {
+                    model.chat.fresh = false;
+                    model.chat.editing = None;
+                    model.chat.renaming = None;
+                    out.send(Command::OpenConversation(head.id));
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 fn fresh(ui: &mut Ui, view: &View, model: &Model, out: &mut Outbox) {

@@ -8,7 +8,7 @@ use crate::{
     icons,
     model::{Consent, Model, Tone, fits},
     theme::{Palette, heading, icon, muted, small, space, strong},
-    types::{Capability, Command, FolderId, View},
+    types::{Capability, Command, FolderId, SlotKind, View},
     widgets::{badge, banner, card, ghost, page, primary_enabled, secondary, section, tone_colors},
     words,
 };
@@ -45,7 +45,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             }
         }
         Some(false) => {
-            if consent.file.is_none() {
+            if !consent.install {
                 out.send(Command::RevokePlugin(consent.plugin));
             }
         }
@@ -62,8 +62,8 @@ fn facts(ui: &mut Ui, consent: &Consent) {
             ui.label(heading("Facts"));
         });
         ui.label(small(ui, "Read off the program by Hearth. It cannot lie about these."));
-        let imports = consent.file.as_ref().map(|f| f.imports.as_slice());
-        for fact in words::facts(imports, consent.sealed) {
+        let file = &consent.file;
+        for fact in words::facts(&file.imports, consent.sealed) {
             let (ink, _) = tone_colors(ui, fact.tone);
             let glyph = match fact.tone {
                 Tone::Good => icons::CHECK,
@@ -75,11 +75,9 @@ fn facts(ui: &mut Ui, consent: &Consent) {
                 ui.label(fact.text);
             });
         }
-        if let Some(file) = &consent.file {
-            let short: String = file.hash.chars().take(16).collect();
-            let text = format!("{} \u{b7} BLAKE3 {short}\u{2026}", words::bytes(file.size_bytes));
-            ui.label(small(ui, text)).on_hover_text(&file.hash);
-        }
+        let short: String = file.hash.chars().take(16).collect();
+        let text = format!("{} \u{b7} BLAKE3 {short}\u{2026}", words::bytes(file.size_bytes));
+        ui.label(small(ui, text)).on_hover_text(&file.hash);
     });
 }
 
@@ -104,7 +102,7 @@ fn claims(ui: &mut Ui, consent: &Consent) {
             }
             ui.label(small(ui, words::publisher(manifest)));
             ui.label(small(ui, manifest.id.as_str()));
-            if let Some(version) = consent.file.as_ref().and_then(|f| f.replaces.as_ref()) {
+            if let Some(version) = &consent.file.replaces {
                 let text = format!("replaces the installed version {version}");
                 badge(ui, Tone::Warn, icons::INFO, &text);
             }
@@ -148,16 +146,22 @@ fn slots(ui: &mut Ui, view: &View, consent: &mut Consent) {
             let who = words::plain(&consent.manifest.name);
             let why = format!("{who} asks for them \u{201c}{}\u{201d}", words::plain(&slot.why));
             ui.label(muted(ui, why));
-            let mut fitting =
-                view.folders.iter().filter(|f| fits(slot.kind, f.kind)).peekable();
-            if fitting.peek().is_none() {
+            let mut folders: Vec<_> = view
+                .folders
+                .iter()
+                .filter(|f| f.plugin.is_none() || slot.kind == SlotKind::Any)
+                .collect();
+            // A mixed folder may hold some of them too, so the others follow.
+            folders.sort_by_key(|f| !fits(slot.kind, f.kind));
+            if !folders.first().is_some_and(|f| fits(slot.kind, f.kind)) {
                 banner(ui, Tone::Warn, icons::INFO, |ui| {
                     ui.label("No folder of this kind is in the library yet. Import one, then come back here.");
                 });
             }
             let chosen = consent.slots.entry(slot.id.clone()).or_default();
-            for folder in fitting {
-                let text = format!("{}, {}", folder.name, words::count(folder.documents, "document"));
+            for folder in folders {
+                let text =
+                    format!("{}, {}", folder.name, words::count(folder.documents, "document"));
                 let mut on = chosen.contains(&folder.id);
                 if ui.checkbox(&mut on, text).changed() {
                     toggle(chosen, folder.id, on);
@@ -179,7 +183,7 @@ fn toggle(chosen: &mut std::collections::BTreeSet<FolderId>, id: FolderId, on: b
 fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
     let mut answer = None;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        let label = if consent.file.is_some() { "Install and allow" } else { "Allow" };
+        let label = if consent.install { "Install and allow" } else { "Allow" };
         if primary_enabled(ui, !consent.waiting, icons::CHECK, label).clicked() {
             answer = Some(true);
         }
@@ -194,15 +198,14 @@ fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
 }
 
 fn grant(consent: &mut Consent, out: &mut Outbox) {
-    match &consent.file {
-        Some(file) => {
-            consent.waiting = true;
-            out.send_for(Command::InstallPlugin(file.path.clone()), Purpose::Install);
-        }
-        None => out.send(Command::GrantPlugin {
+    if consent.install {
+        consent.waiting = true;
+        out.send_for(Command::InstallPlugin(consent.file.path.clone()), Purpose::Install);
+    } else {
+        out.send(Command::GrantPlugin {
             plugin: consent.plugin.clone(),
             capabilities: consent.capabilities.clone(),
             slots: consent.slots.clone(),
-        }),
+        });
     }
 }

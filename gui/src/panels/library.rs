@@ -14,8 +14,8 @@ use crate::{
         Command, DocumentHead, DocumentKind, Folder, FolderId, ImportEntry, ImportState, View,
     },
     widgets::{
-        Row, badge, banner, card, centred_column, empty, ghost, icon_button, path_row, primary, row,
-        search, secondary,
+        Row, badge, banner, card, centred_column, empty, ghost, icon_button, path_row, primary,
+        row, search, secondary,
     },
     words,
 };
@@ -59,12 +59,14 @@ fn first_import(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
     );
     centred_column(ui, 520.0, |ui| {
         import_form(ui, model, out);
-        if let Some(demo) = model.demo.clone() {
+        if model.demo.is_some() {
             ui.add_space(space::S);
             banner(ui, Tone::Ember, icons::SPARKLE, |ui| {
-                ui.label("Nothing at hand? An invented mailbox with notes and code comes with Hearth.");
+                ui.label(
+                    "Nothing at hand? An invented mailbox with notes and code comes with Hearth.",
+                );
                 if secondary(ui, icons::MAIL, "Try with the demo mailbox").clicked() {
-                    out.push(Intent::Chosen(DialogFor::ImportFolder, demo));
+                    out.push(Intent::ImportDemo);
                 }
             });
         }
@@ -123,7 +125,15 @@ fn folder_row(ui: &mut Ui, glyph: &str, name: &str, documents: u64, selected: bo
     let spoken = format!("{name}, {}", words::count(documents, "document"));
     row(
         ui,
-        &Row { glyph, title: name, aside: &aside, selected, name: &spoken, height: 34.0, detail: "" },
+        &Row {
+            glyph,
+            title: name,
+            aside: &aside,
+            selected,
+            name: &spoken,
+            height: 34.0,
+            detail: "",
+        },
     )
     .clicked()
 }
@@ -159,17 +169,25 @@ fn results(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     let open = view.document.as_ref().map(|d| d.head.id);
     ui.spacing_mut().item_spacing.y = 2.0;
     let rows = library.heads.len();
-    ScrollArea::vertical().id_salt("results list").auto_shrink(false).show_rows(ui, ROW, rows, |ui, range| {
-        if range.end + 20 > rows && (rows as u64) < library.total && library.query == model.wanted_query() {
-            model.library.want_more();
-        }
-        for head in library.heads.get(range).unwrap_or_default() {
-            if document_row(ui, head, open == Some(head.id), model).clicked() {
-                model.library.import_open = false;
-                out.send(Command::OpenDocument(head.id));
+    ScrollArea::vertical().id_salt("results list").auto_shrink(false).show_rows(
+        ui,
+        ROW,
+        rows,
+        |ui, range| {
+            if range.end + 20 > rows
+                && (rows as u64) < library.total
+                && library.query == model.wanted_query()
+            {
+                model.library.want_more();
             }
-        }
-    });
+            for head in library.heads.get(range).unwrap_or_default() {
+                if document_row(ui, head, open == Some(head.id), model).clicked() {
+                    model.library.import_open = false;
+                    out.send(Command::OpenDocument(head.id));
+                }
+            }
+        },
+    );
 }
 
 fn kinds(ui: &mut Ui, model: &mut Model) {
@@ -243,7 +261,13 @@ fn right(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     if let Some(folder) = folder {
         folder_card(ui, folder, model, out);
     } else {
-        empty(ui, icons::NOTE, "Nothing is open", "Choose a document at the left to read it here, or search with Ctrl+F.", |_| {});
+        empty(
+            ui,
+            icons::NOTE,
+            "Nothing is open",
+            "Choose a document at the left to read it here, or search with Ctrl+F.",
+            |_| {},
+        );
     }
 }
 
@@ -256,13 +280,16 @@ fn importing(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
             }
         });
     });
-    ui.label(muted(ui, "A mailbox (mbox, Maildir or .eml files), notes, source code: a file or a whole folder."));
+    ui.label(muted(
+        ui,
+        "A mailbox (mbox, Maildir or .eml files), notes, source code: a file or a whole folder.",
+    ));
     ui.add_space(space::S);
     import_form(ui, model, out);
-    if let Some(demo) = model.demo.clone() {
+    if model.demo.is_some() {
         ui.add_space(space::S);
         if ghost(ui, icons::SPARKLE, "Import the demo mailbox").clicked() {
-            out.push(Intent::Chosen(DialogFor::ImportFolder, demo));
+            out.push(Intent::ImportDemo);
         }
     }
 }
@@ -278,8 +305,7 @@ fn folder_card(ui: &mut Ui, folder: &Folder, model: &mut Model, out: &mut Outbox
             ui.label(muted(ui, "Saved by a plugin. Its words may repeat what strangers wrote."));
         }
         ui.horizontal_wrapped(|ui| {
-            if folder.plugin.is_none()
-                && secondary(ui, icons::LIST, "What was imported").clicked()
+            if folder.plugin.is_none() && secondary(ui, icons::LIST, "What was imported").clicked()
             {
                 model.library.log_of = Some(folder.id);
                 out.send(Command::OpenImportLog(folder.id));
@@ -305,8 +331,7 @@ pub(crate) fn lead(ui: &mut Ui, view: &View, out: &mut Outbox) {
                 ui.label(strong(format!("Next: say what {name} may use")));
                 ui.label(muted(ui, words::plain(&plugin.manifest.description)));
                 if primary(ui, icons::SHIELD, &format!("Set up {name}\u{2026}")).clicked() {
-                    let consent = crate::model::Consent::of_installed(plugin, view);
-                    out.push(Intent::Consent(Box::new(consent)));
+                    out.push(Intent::SetUp(plugin.id.clone()));
                 }
             });
         }
@@ -376,7 +401,15 @@ fn log_row(ui: &mut Ui, entry: &ImportEntry) {
     let name = format!("{title}: {state}");
     row(
         ui,
-        &Row { glyph, title: &title, detail: &detail, aside: state, name: &name, selected: false, height: ROW },
+        &Row {
+            glyph,
+            title: &title,
+            detail: &detail,
+            aside: state,
+            name: &name,
+            selected: false,
+            height: ROW,
+        },
     )
     .on_hover_text(&detail);
 }

@@ -9,8 +9,13 @@ use crate::{
     icons,
     model::{Model, Tone},
     theme::{Palette, READING_WIDTH, heading, icon, muted, small, space, strong, title},
-    types::{Command, PanelButton, PanelInput, PanelKey, PanelNode, PanelView, PluginView, ValueState, ValueView, View},
-    widgets::{badge, bar, centred_column, ghost, icon_button, line, primary, secondary_enabled, area},
+    types::{
+        Command, PanelButton, PanelInput, PanelKey, PanelNode, PanelView, PluginView, ValueState,
+        ValueView, View,
+    },
+    widgets::{
+        area, badge, bar, centred_column, ghost, icon_button, line, primary, secondary_enabled,
+    },
     words,
 };
 
@@ -85,9 +90,7 @@ impl Painter<'_> {
         while let Some((node, rest)) = nodes.split_first() {
             nodes = match node {
                 PanelNode::End => return rest,
-                PanelNode::Row => {
-                    ui.horizontal_wrapped(|ui| self.group(ui, rest)).inner
-                }
+                PanelNode::Row => ui.horizontal_wrapped(|ui| self.group(ui, rest)).inner,
                 PanelNode::Column => ui.vertical(|ui| self.group(ui, rest)).inner,
                 other => {
                     self.node(ui, other);
@@ -236,7 +239,7 @@ fn content(ui: &mut Ui, value: &ValueView, faint: Color32) {
         state => {
             let mut text = value.text.trim_end().to_owned();
             if matches!(state, ValueState::Streaming) {
-                text.push_str(" \u{25cf}");
+                text.push_str(" \u{2026}");
             }
             ui.label(RichText::new(text).line_height(Some(21.0)));
         }

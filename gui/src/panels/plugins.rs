@@ -9,13 +9,13 @@ use egui::{Align, Layout, Ui};
 use crate::{
     commands::{DialogFor, Intent, Outbox},
     icons,
-    model::{Consent, Model, Screen, Tone},
+    model::{Model, Screen, Tone},
     panels::library::lead,
     theme::{Palette, icon, muted, small, space, strong},
     types::{Command, Focus, PluginView, View},
     widgets::{
-        badge, banner, bar, card, empty, ghost, icon_button, page, path_row, primary, primary_enabled,
-        secondary,
+        badge, banner, bar, card, empty, ghost, icon_button, page, path_row, primary,
+        primary_enabled, secondary,
     },
     words,
 };
@@ -37,10 +37,16 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             }
             lead(ui, view, out);
             if view.plugins.is_empty() && !install {
-                empty(ui, icons::PUZZLE, "No plugins yet", "Install a .wasm file that speaks Hearth's plugin interface. You see what it can do before anything of it runs.", |_| {});
+                empty(
+                    ui,
+                    icons::PUZZLE,
+                    "No plugins yet",
+                    "Install a .wasm file that speaks Hearth's plugin interface. You see what it can do before anything of it runs.",
+                    |_| {},
+                );
             }
             for plugin in view.plugins.iter() {
-                ui.push_id(plugin.id.as_str(), |ui| plugin_card(ui, view, plugin, model, out));
+                ui.push_id(plugin.id.as_str(), |ui| plugin_card(ui, plugin, model, out));
                 ui.add_space(space::XS);
             }
         },
@@ -70,25 +76,19 @@ fn install_form(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
     ui.add_space(space::S);
 }
 
-fn plugin_card(
-    ui: &mut Ui,
-    view: &View,
-    plugin: &PluginView,
-    model: &mut Model,
-    out: &mut Outbox,
-) {
+fn plugin_card(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {
     card(ui, |ui| {
-        head(ui, view, plugin, out);
+        head(ui, plugin, out);
         if let Some(reason) = &plugin.suspended {
             suspended(ui, plugin, reason, out);
         }
         running(ui, plugin, out);
         commands(ui, plugin, out);
-        below(ui, view, plugin, model, out);
+        below(ui, plugin, model, out);
     });
 }
 
-fn head(ui: &mut Ui, view: &View, plugin: &PluginView, out: &mut Outbox) {
+fn head(ui: &mut Ui, plugin: &PluginView, out: &mut Outbox) {
     let p = Palette::of(ui);
     let manifest = &plugin.manifest;
     ui.horizontal(|ui| {
@@ -108,8 +108,7 @@ fn head(ui: &mut Ui, view: &View, plugin: &PluginView, out: &mut Outbox) {
                 let name = words::plain(&manifest.name);
                 let set_up = primary(ui, icons::SHIELD, "Set up\u{2026}");
                 if set_up.accessible_name(format!("Set up {name}\u{2026}")).clicked() {
-                    let consent = Consent::of_installed(plugin, view);
-                    out.push(Intent::Consent(Box::new(consent)));
+                    out.push(Intent::SetUp(plugin.id.clone()));
                 }
                 badge(ui, Tone::Plain, "", "may do nothing yet");
             } else {
@@ -172,7 +171,7 @@ fn commands(ui: &mut Ui, plugin: &PluginView, out: &mut Outbox) {
     });
 }
 
-fn below(ui: &mut Ui, view: &View, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {
+fn below(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {
     let name = words::plain(&plugin.manifest.name);
     let open = model.plugins.settings_open.as_ref() == Some(&plugin.id);
     ui.separator();
@@ -188,9 +187,10 @@ fn below(ui: &mut Ui, view: &View, plugin: &PluginView, model: &mut Model, out: 
         if plugin.grant.is_some() {
             let change = ghost(ui, icons::SHIELD, "Permissions\u{2026}");
             if change.accessible_name(format!("Permissions of {name}\u{2026}")).clicked() {
-                out.push(Intent::Consent(Box::new(Consent::of_installed(plugin, view))));
+                out.push(Intent::SetUp(plugin.id.clone()));
             }
-            let revoke = ghost(ui, icons::HIDDEN, "Revoke").on_hover_text("Takes everything back and stops its work.");
+            let revoke = ghost(ui, icons::HIDDEN, "Revoke")
+                .on_hover_text("Takes everything back and stops its work.");
             if revoke.accessible_name(format!("Revoke {name}")).clicked() {
                 out.send(Command::RevokePlugin(plugin.id.clone()));
             }

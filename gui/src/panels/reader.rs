@@ -22,17 +22,17 @@ pub(crate) fn show(
 ) {
     toolbar(ui, view, document, model, out);
     ui.add_space(space::S);
-    ScrollArea::vertical()
-        .id_salt(("reader", document.head.id.0))
-        .auto_shrink(false)
-        .show(ui, |ui| {
+    ScrollArea::vertical().id_salt(("reader", document.head.id.0)).auto_shrink(false).show(
+        ui,
+        |ui| {
             ui.set_max_width(READING_WIDTH.min(ui.available_width()));
             headers(ui, document, model);
             ui.add_space(space::S);
             body(ui, document);
             attachments(ui, document);
             ui.add_space(space::L);
-        });
+        },
+    );
 }
 
 fn toolbar(ui: &mut Ui, view: &View, document: &Document, model: &mut Model, out: &mut Outbox) {
@@ -126,4 +126,3 @@ fn attachments(ui: &mut Ui, document: &Document) {
     });
     ui.label(small(ui, "Kept in the vault as they came."));
 }
-

@@ -19,14 +19,17 @@ const SHAKE_SECS: f64 = 0.4;
 pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     let offset = shake(ui, model);
     let p = Palette::of(ui);
-    Area::new(Id::unique("unlock"))
-        .anchor(Align2::CENTER_CENTER, vec2(offset, -12.0))
-        .show(ui.ctx(), |ui| {
+    Area::new(Id::unique("unlock")).anchor(Align2::CENTER_CENTER, vec2(offset, -12.0)).show(
+        ui.ctx(),
+        |ui| {
             ui.set_width(430.0);
             ui.vertical_centered(|ui| {
                 ui.label(icon(icons::FLAME, 46.0).color(p.ember));
                 ui.label(title("Hearth").size(28.0));
-                ui.label(muted(ui, "Your documents and a model that reads them, on this machine alone."));
+                ui.label(muted(
+                    ui,
+                    "Your documents and a model that reads them, on this machine alone.",
+                ));
             });
             ui.add_space(space::M);
             Frame::new()
@@ -47,7 +50,8 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                 let path = view.vault_path.display();
                 ui.label(small(ui, format!("The vault lies in {path}")));
             });
-        });
+        },
+    );
 }
 
 fn shake(ui: &Ui, model: &mut Model) -> f32 {
@@ -89,7 +93,9 @@ fn create(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
     error(ui, form.error.as_ref());
     ui.add_space(space::XS);
     banner(ui, Tone::Warn, icons::WARNING, |ui| {
-        ui.label("A lost passphrase cannot be recovered, by anybody. Write it down and keep it safe.");
+        ui.label(
+            "A lost passphrase cannot be recovered, by anybody. Write it down and keep it safe.",
+        );
     });
     ui.add_space(space::S);
     let ready = same && !form.passphrase.0.is_empty();

@@ -54,13 +54,7 @@ pub(crate) fn icon_button(ui: &mut Ui, glyph: &str, label: &str) -> Response {
 }
 
 /// `colors`: at rest, under the pointer, text, edge.
-fn painted(
-    ui: &mut Ui,
-    enabled: bool,
-    glyph: &str,
-    label: &str,
-    colors: [Color32; 4],
-) -> Response {
+fn painted(ui: &mut Ui, enabled: bool, glyph: &str, label: &str, colors: [Color32; 4]) -> Response {
     let response = ui
         .scope(|ui| {
             tint(ui, colors);

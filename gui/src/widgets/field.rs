@@ -21,7 +21,13 @@ pub(crate) fn line(ui: &mut Ui, text: &mut String, name: &str, hint: &str, width
 }
 
 /// A field of several lines.
-pub(crate) fn area(ui: &mut Ui, text: &mut String, name: &str, hint: &str, rows: usize) -> Response {
+pub(crate) fn area(
+    ui: &mut Ui,
+    text: &mut String,
+    name: &str,
+    hint: &str,
+    rows: usize,
+) -> Response {
     let hint = muted(ui, hint);
     ui.add(
         TextEdit::multiline(text)

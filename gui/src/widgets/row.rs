@@ -71,7 +71,8 @@ fn texts(ui: &Ui, row: &Row<'_>, inner: Rect) {
     let p = Palette::of(ui);
     let mut first_width = inner.width();
     if !row.aside.is_empty() {
-        let aside = ui.painter().layout_no_wrap(row.aside.into(), FontId::proportional(12.0), p.muted);
+        let aside =
+            ui.painter().layout_no_wrap(row.aside.into(), FontId::proportional(12.0), p.muted);
         first_width -= aside.size().x + 10.0;
         let y = if row.detail.is_empty() {
             inner.center().y - aside.size().y / 2.0

@@ -5,7 +5,7 @@ use egui::{Align2, Area, Frame, Id, Key, Modal, Order, Ui, vec2};
 use crate::{
     commands::{Intent, Outbox, Purpose},
     icons,
-    model::{Confirm, Model, PassphraseChange, PickFor, Picker, Tone},
+    model::{Confirm, Model, PassphraseChange, PickFor, Picker, Screen, Tone},
     panels,
     theme::{Palette, heading, icon, muted, small, space},
     types::{Command, Notice, NoticeKind, Passphrase, PluginId, View},
@@ -40,11 +40,15 @@ fn confirm_delete(ui: &mut Ui, model: &mut Model, out: &mut Outbox, confirm: &Co
     let modal = Modal::new(Id::unique("confirm delete")).show(ui.ctx(), |ui| {
         ui.set_width(400.0);
         let (question, explanation) = match confirm {
-            Confirm::Document(_, title) => {
-                (format!("Delete \u{201c}{}\u{201d}?", words::short(title, 60)), "It is wiped from the vault. The file it came from stays where it is.")
-            }
+            Confirm::Document(_, title) => (
+                format!("Delete \u{201c}{}\u{201d}?", words::short(title, 60)),
+                "It is wiped from the vault. The file it came from stays where it is.",
+            ),
             Confirm::Folder(_, name, documents) => (
-                format!("Delete the folder \u{201c}{name}\u{201d} and its {}?", words::count(*documents, "document")),
+                format!(
+                    "Delete the folder \u{201c}{name}\u{201d} and its {}?",
+                    words::count(*documents, "document")
+                ),
                 "They are wiped from the vault. The files they came from stay where they are.",
             ),
         };
@@ -173,9 +177,11 @@ pub(super) fn toasts(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outb
     if view.notices.is_empty() && model.toasts.is_empty() {
         return;
     }
+    // The composer's button stays free.
+    let above = if model.screen == Screen::Chat { -126.0 } else { -18.0 };
     Area::new(Id::unique("toasts"))
         .order(Order::Foreground)
-        .anchor(Align2::RIGHT_BOTTOM, vec2(-18.0, -18.0))
+        .anchor(Align2::RIGHT_BOTTOM, vec2(-18.0, above))
         .show(ui.ctx(), |ui| {
             ui.set_width(340.0);
             let first = view.notices.len().saturating_sub(4);

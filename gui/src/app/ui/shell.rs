@@ -21,7 +21,12 @@ pub(super) fn rail(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     Panel::left("rail")
         .resizable(false)
         .exact_size(184.0)
-        .frame(Frame::new().fill(p.side).inner_margin(Margin { left: 12, right: 12, top: 12, bottom: 12 }))
+        .frame(Frame::new().fill(p.side).inner_margin(Margin {
+            left: 12,
+            right: 12,
+            top: 12,
+            bottom: 12,
+        }))
         .show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 3.0;
             for (screen, glyph, label) in [
@@ -53,8 +58,7 @@ pub(super) fn rail(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
 
 fn entry(ui: &mut Ui, glyph: &str, label: &str, selected: bool) -> egui::Response {
     let p = Palette::of(ui);
-    let (rect, response) =
-        ui.allocate_exact_size(vec2(ui.available_width(), 38.0), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 38.0), Sense::click());
     response.widget_info(|| WidgetInfo::selected(Role::Tab, true, selected, label));
     let ground = if selected {
         Some(p.ember_soft)
@@ -140,9 +144,7 @@ fn menu(ui: &mut Ui, view: &View, model: &mut Model) {
 
 fn loaded(ui: &mut Ui, view: &View, out: &mut Outbox) {
     let (glyph, text) = match (&view.models.loading, &view.models.loaded) {
-        (Some((_, share)), _) => {
-            (icons::CPU, format!("Loading the model, {:.0} %", share * 100.0))
-        }
+        (Some((_, share)), _) => (icons::CPU, format!("Loading the model, {:.0} %", share * 100.0)),
         (None, Some(loaded)) => (icons::CPU, words::short(&loaded.info.name, 28)),
         (None, None) => (icons::CPU, "No model loaded".to_owned()),
     };

@@ -24,8 +24,7 @@ pub(super) fn show(
     out: &mut Outbox,
 ) {
     let p = Palette::of(ui);
-    let busy =
-        conversation.is_some_and(|c| c.answering.is_some()) || model.chat.asked.is_some();
+    let busy = conversation.is_some_and(|c| c.answering.is_some()) || model.chat.asked.is_some();
     Frame::new()
         .fill(p.card)
         .stroke(Stroke::new(1.0, p.line))
@@ -38,8 +37,8 @@ pub(super) fn show(
                 field.request_focus();
                 model.chat.focus = false;
             }
-            let entered = field.has_focus()
-                && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter));
+            let entered =
+                field.has_focus() && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter));
             ui.horizontal(|ui| {
                 if ghost(ui, icons::CLIP, "Attach\u{2026}").clicked() {
                     let picker = Picker { purpose: PickFor::Chat, ..Picker::default() };
@@ -97,8 +96,7 @@ fn attachments(ui: &mut Ui, model: &mut Model) {
 fn ask(conversation: Option<&ConversationView>, model: &mut Model, out: &mut Outbox) {
     let text = std::mem::take(&mut model.chat.draft).trim().to_owned();
     let attached = std::mem::take(&mut model.chat.attached);
-    model.chat.asked =
-        Some(Asked { ticket: None, text: text.clone(), attached: attached.clone() });
+    model.chat.asked = Some(Asked { ticket: None, text: text.clone(), attached: attached.clone() });
     model.chat.focus = true;
     let conversation = conversation.map(|c| c.id);
     out.send_for(Command::Ask { conversation, text, attached }, Purpose::Ask);

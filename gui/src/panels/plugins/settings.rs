@@ -16,8 +16,7 @@ pub(super) fn show(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mu
     let name = words::plain(&plugin.manifest.name);
     ui.label(small(ui, format!("{name} reads these. Write nothing private here.")));
     for spec in &plugin.manifest.settings {
-        let title =
-            words::plain(if spec.title.is_empty() { &spec.key } else { &spec.title });
+        let title = words::plain(if spec.title.is_empty() { &spec.key } else { &spec.title });
         let value = plugin.settings.get(&spec.key);
         if let Some(value) = control(ui, plugin, spec, value, &title, model) {
             let key = spec.key.clone();
@@ -50,9 +49,8 @@ fn control(
                 _ => *default,
             };
             ui.horizontal(|ui| {
-                let drag = ui
-                    .add(DragValue::new(&mut number).range(*min..=*max))
-                    .accessible_name(title);
+                let drag =
+                    ui.add(DragValue::new(&mut number).range(*min..=*max)).accessible_name(title);
                 ui.label(title);
                 drag.changed().then_some(SettingValue::Number(number))
             })
@@ -84,9 +82,8 @@ fn control(
 }
 
 fn choice(ui: &mut Ui, title: &str, options: &[String], now: u32) -> Option<u32> {
-    let label = |index: u32| {
-        options.get(index as usize).map(|o| words::plain(o)).unwrap_or_default()
-    };
+    let label =
+        |index: u32| options.get(index as usize).map(|o| words::plain(o)).unwrap_or_default();
     let mut picked = now;
     ComboBox::from_label(title).selected_text(label(now)).show_ui(ui, |ui| {
         for index in 0..u32::try_from(options.len()).unwrap_or_default() {

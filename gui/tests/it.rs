@@ -1,0 +1,12 @@
+//! The window as assistive technology sees it: every control is found by its label.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "it/main_job.rs"]
+mod main_job;
+#[path = "it/screens.rs"]
+mod screens;
+#[path = "it/stage.rs"]
+mod stage;
+#[path = "../examples/gallery/views.rs"]
+#[allow(dead_code, reason = "the gallery shows more than the tests ask for")]
+mod views;
