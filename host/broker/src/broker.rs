@@ -134,21 +134,22 @@ impl Broker {
         outcome.text().map(|text| text.to_string()).map_err(failed)
     }
 
+    /// Whether saves, or values to be kept for a later run, are still being made for a plugin. The observer hears of a
+    /// change of panels when the last of them is done.
+    pub fn is_working(&self, plugin: &PluginId) -> bool {
+        self.inner.work().get(plugin).is_some_and(|work| work.under_way > 0)
+    }
+
     /// Ends all work of a plugin: for the user's stop, and whenever its grant is changed. Its panels stay as they are;
     /// a guest that is still running gets nothing more.
     pub fn stop(&self, plugin: &PluginId) {
-        if let Some(work) = self.inner.work().get_mut(plugin) {
-            work.stop();
-        }
-        self.inner.halt_panels(Some(plugin));
+        self.inner.stop(Some(plugin));
     }
 
-    /// Ends all work and lets go of the vault, so that it can be locked. Afterwards every call is refused.
+    /// Ends all work and lets go of the vault, so that it can be locked. Every [`Client`] must have been finished
+    /// before. Afterwards every call is refused.
     pub async fn shutdown(&self) {
-        for work in self.inner.work().values_mut() {
-            work.stop();
-        }
-        self.inner.halt_panels(None);
+        self.inner.stop(None);
         self.inner.let_go().await;
         self.inner.panels().clear();
     }

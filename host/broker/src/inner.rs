@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     next_node: AtomicU64,
     vault_slots: Arc<Semaphore>,
     pub(crate) model_slots: Semaphore,
+    /// Held while a kept value is written: one after the other.
+    pub(crate) keeping: tokio::sync::Mutex<()>,
     panels: Mutex<BTreeMap<PanelKey, OpenPanel>>,
     work: Mutex<BTreeMap<PluginId, Work>>,
     changed: Arc<Notify>,
@@ -60,10 +62,16 @@ pub(crate) struct Work {
     pub(crate) live: Option<Arc<Scope>>,
     /// Runs whose promises may still be kept.
     pub(crate) scopes: Vec<std::sync::Weak<Scope>>,
-    /// Saves and the like under way.
+    /// Saves and the like, some of which may have ended.
     pub(crate) tasks: Vec<AbortHandle>,
+    /// How many of them have not.
+    pub(crate) under_way: usize,
     /// Values kept under a name that are not in the vault yet.
     pub(crate) kept: BTreeMap<String, Arc<Node>>,
+    /// Counts the values kept.
+    pub(crate) keeps: u64,
+    /// Which of them, by that count, is in the vault. A later one may be ready before an earlier one.
+    pub(crate) newest_kept: BTreeMap<String, u64>,
 }
 
 impl Work {
@@ -73,15 +81,15 @@ impl Work {
         self.live = Some(Arc::clone(scope));
     }
 
-    /// Ends all of it. A guest that is still running stays in place until it ends.
-    pub(crate) fn stop(&mut self) {
+    /// Ends all of it and gives the tasks to abort, which is for after the lock. A guest that is still running stays in
+    /// place until it ends.
+    #[must_use]
+    fn stop(&mut self) -> Vec<AbortHandle> {
         for scope in self.scopes.drain(..).filter_map(|scope| scope.upgrade()) {
             scope.stop();
         }
-        for task in self.tasks.drain(..) {
-            task.abort();
-        }
         self.kept.clear();
+        std::mem::take(&mut self.tasks)
     }
 }
 
@@ -112,6 +120,7 @@ impl Inner {
             next_node: AtomicU64::new(1),
             vault_slots: Arc::new(Semaphore::new(VAULT_SLOTS as usize)),
             model_slots: Semaphore::new(MODEL_SLOTS),
+            keeping: tokio::sync::Mutex::default(),
             panels: Mutex::default(),
             work: Mutex::default(),
             changed,
@@ -181,6 +190,20 @@ impl Inner {
     {
         let scope = Arc::clone(scope);
         self.with_vault(move |vault| f(vault, Permit::mint(vault, &scope, operation)?)).await
+    }
+
+    /// Ends the work of a plugin, or of all of them. What panels show stays.
+    pub(crate) fn stop(&self, plugin: Option<&PluginId>) {
+        let tasks: Vec<AbortHandle> = self
+            .work()
+            .iter_mut()
+            .filter(|(id, _)| plugin.is_none_or(|plugin| *id == plugin))
+            .flat_map(|(_, work)| work.stop())
+            .collect();
+        for task in tasks {
+            task.abort();
+        }
+        self.halt_panels(plugin);
     }
 
     /// Lets go of the vault, once all that uses it has ended.

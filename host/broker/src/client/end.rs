@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
+use hearth_base::PluginId;
 use hearth_vault::{StoreError, Vault};
 
 use super::Client;
@@ -10,7 +11,7 @@ use crate::{
     inner::Inner,
     ops::{
         documents::{self, SaveDocument},
-        storage::{self, CommitStorage, KeepValue},
+        storage::{self, CommitStorage, KeepValue, ReserveName},
     },
     permit::Permit,
     scope::Scope,
@@ -24,6 +25,14 @@ const UNTITLED: &str = "Untitled";
 pub(super) enum SaveOrder {
     One { title: Arc<Node>, body: Arc<Node> },
     Each { titles: Arc<Node>, bodies: Arc<Node> },
+}
+
+/// A value to keep under a name.
+struct KeepOrder {
+    name: String,
+    node: Arc<Node>,
+    /// How many this plugin had kept by then.
+    count: u64,
 }
 
 impl Client {
@@ -83,14 +92,16 @@ impl Client {
             self.spawn(async move { save(&inner, &scope, order).await });
         }
         for (name, node) in std::mem::take(&mut self.kept) {
-            self.inner
-                .work()
-                .entry(self.scope.plugin.clone())
-                .or_default()
-                .kept
-                .insert(name.clone(), Arc::clone(&node));
+            let count = {
+                let mut all = self.inner.work();
+                let work = all.entry(self.scope.plugin.clone()).or_default();
+                work.kept.insert(name.clone(), Arc::clone(&node));
+                work.keeps += 1;
+                work.keeps
+            };
+            let order = KeepOrder { name, node, count };
             let (inner, scope) = (Arc::clone(&self.inner), Arc::clone(&self.scope));
-            self.spawn(async move { keep(&inner, &scope, name, node).await });
+            self.spawn(async move { keep(&inner, &scope, order).await });
         }
     }
 
@@ -101,19 +112,25 @@ impl Client {
             storage::commit(vault, Permit::mint(vault, &self.scope, operation)?)?;
         }
         for name in self.kept.keys() {
-            let (name, label) = (name.clone(), self.scope.literal());
-            let operation = KeepValue { name, text: "".into(), label };
+            let operation = ReserveName(name.clone());
             storage::reserve(vault, Permit::mint(vault, &self.scope, operation)?)?;
         }
         Ok(())
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let task = self.inner.runtime.spawn(work).abort_handle();
+        let (inner, plugin) = (Arc::clone(&self.inner), self.scope.plugin.clone());
+        self.inner.work().entry(plugin.clone()).or_default().under_way += 1;
+        let under_way = UnderWay { inner, plugin };
+        // Not while the lock is held: a runtime that is shutting down drops the task at once.
+        let task = self.inner.runtime.spawn(async move {
+            let _until_the_end = under_way;
+            work.await;
+        });
         let mut all = self.inner.work();
-        let work = all.entry(self.scope.plugin.clone()).or_default();
-        work.tasks.retain(|task| !task.is_finished());
-        work.tasks.push(task);
+        let of_plugin = all.entry(self.scope.plugin.clone()).or_default();
+        of_plugin.tasks.retain(|task| !task.is_finished());
+        of_plugin.tasks.push(task.abort_handle());
     }
 
     fn write_rows(&mut self) {
@@ -124,6 +141,21 @@ impl Client {
                 return;
             }
         }
+    }
+}
+
+/// Counts a save or the like as under way for as long as it is there.
+struct UnderWay {
+    inner: Arc<Inner>,
+    plugin: PluginId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(work) = self.inner.work().get_mut(&self.plugin) {
+            work.under_way = work.under_way.saturating_sub(1);
+        }
+        self.inner.panels_changed();
     }
 }
 
@@ -208,12 +240,13 @@ async fn save_one(
     Ok(())
 }
 
-async fn keep(inner: &Arc<Inner>, scope: &Arc<Scope>, name: String, node: Arc<Node>) {
-    let outcome = node.resolve(inner).await;
+async fn keep(inner: &Arc<Inner>, scope: &Arc<Scope>, order: KeepOrder) {
+    let outcome = order.node.resolve(inner).await;
+    let label = outcome.flow.label();
     let kept = match outcome.text() {
         Ok(text) => {
-            let operation = KeepValue { name: name.clone(), text, label: outcome.flow.label() };
-            inner.permitted(scope, operation, storage::keep).await
+            write_kept(inner, scope, &order, KeepValue { name: order.name.clone(), text, label })
+                .await
         }
         Err(fault) => Err(fault),
     };
@@ -221,8 +254,28 @@ async fn keep(inner: &Arc<Inner>, scope: &Arc<Scope>, name: String, node: Arc<No
         inner.observer.trouble(&scope.plugin, &format!("a value could not be kept: {fault}"));
     }
     if let Some(work) = inner.work().get_mut(&scope.plugin)
-        && work.kept.get(&name).is_some_and(|waiting| Arc::ptr_eq(waiting, &node))
+        && work.kept.get(&order.name).is_some_and(|waiting| Arc::ptr_eq(waiting, &order.node))
     {
-        work.kept.remove(&name);
+        work.kept.remove(&order.name);
     }
+}
+
+/// Writes a kept value, unless one that was kept after it is there already.
+async fn write_kept(
+    inner: &Arc<Inner>,
+    scope: &Arc<Scope>,
+    order: &KeepOrder,
+    value: KeepValue,
+) -> Result<(), Fault> {
+    let _turn = inner.keeping.lock().await;
+    let newest =
+        inner.work().get(&scope.plugin).and_then(|w| w.newest_kept.get(&order.name).copied());
+    if newest.is_some_and(|newest| newest > order.count) {
+        return Ok(());
+    }
+    inner.permitted(scope, value, storage::keep).await?;
+    if let Some(work) = inner.work().get_mut(&scope.plugin) {
+        work.newest_kept.insert(order.name.clone(), order.count);
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use hearth_base::{Label, SettingKind, SettingValue};
+use hearth_base::{Label, Origin, SettingKind, SettingValue};
 use hearth_vault::{Kept, Vault};
 
 use crate::{
@@ -54,6 +54,18 @@ impl Operation for KeepValue {
     }
 }
 
+/// A name for a value that is still being made. Part of keeping it.
+pub(crate) struct ReserveName(pub(crate) String);
+
+impl Operation for ReserveName {
+    fn access(&self) -> Access<'_> {
+        Access::Own
+    }
+    fn line(&self) -> Option<String> {
+        None
+    }
+}
+
 /// A value of an earlier run, by name.
 pub(crate) struct ReadKept(pub(crate) String);
 
@@ -97,24 +109,31 @@ pub(crate) fn commit(vault: &Vault, permit: Permit<CommitStorage>) -> Result<(),
 
 /// Takes a name for a value that is still being made. An older value of that name stays until the new one is there,
 /// which may be made from it.
-pub(crate) fn reserve(vault: &Vault, permit: Permit<KeepValue>) -> Result<(), Fault> {
-    let (KeepValue { name, text, label }, scope) = permit.redeem();
+pub(crate) fn reserve(vault: &Vault, permit: Permit<ReserveName>) -> Result<(), Fault> {
+    let (ReserveName(name), scope) = permit.redeem();
     if vault.kept(&scope.plugin, &name)?.is_none() {
-        vault.keep(&scope.plugin, &name, &Kept { text: text.to_string(), label })?;
+        vault.keep(&scope.plugin, &name, &unfinished())?;
     }
     Ok(())
 }
 
 /// Keeps a value under its name.
 pub(crate) fn keep(vault: &Vault, permit: Permit<KeepValue>) -> Result<(), Fault> {
-    let (KeepValue { name, text, label }, scope) = permit.redeem();
+    let (KeepValue { name, text, mut label }, scope) = permit.redeem();
+    label.origins.insert(Origin::Plugin(scope.plugin.clone()));
     Ok(vault.keep(&scope.plugin, &name, &Kept { text: text.to_string(), label })?)
 }
 
 /// Reads a kept value.
 pub(crate) fn kept(vault: &Vault, permit: Permit<ReadKept>) -> Result<Kept, Fault> {
     let (ReadKept(name), scope) = permit.redeem();
-    vault.kept(&scope.plugin, &name)?.ok_or(Fault::Missing)
+    let kept = vault.kept(&scope.plugin, &name)?.ok_or(Fault::Missing)?;
+    if kept == unfinished() { Err(Fault::Unfinished) } else { Ok(kept) }
+}
+
+/// Holds the place of a value that is still being made. No value looks like it: each has at least the plugin's origin.
+fn unfinished() -> Kept {
+    Kept { text: String::new(), label: Label::public() }
 }
 
 /// Whether a stored setting still fits the manifest, which an update may have changed.

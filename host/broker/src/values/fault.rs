@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     TooMany { limit: u16 },
     #[error("the document is no longer there")]
     Missing,
+    #[error("an earlier run did not get to finish this")]
+    Unfinished,
     #[error("there is nothing to work on")]
     Nothing,
     #[error("there was nobody to ask for documents")]

@@ -289,6 +289,29 @@ fn a_kept_value_reaches_later_runs_before_and_after_it_is_made() {
 }
 
 #[test]
+fn a_value_that_was_never_finished_is_a_fault_for_the_user() {
+    let world = World::new(&Recipe { engine: EngineKind::Gated, ..Recipe::default() });
+    let mut client = world.go();
+    let prompt = user(vec![words("x")]);
+    let value = handle(&mut client, HostCall::Generate { prompt, options: options(9) });
+    client.call(HostCall::Keep { name: "x".into(), value }).unwrap();
+    client.finish(RETURNED);
+    world.await_requests(1);
+    assert!(world.broker.is_working(&world.plugin));
+    world.broker.stop(&world.plugin);
+    world.seen.wait(|_| !world.broker.is_working(&world.plugin));
+
+    let mut client = world.go();
+    let value = handle(&mut client, HostCall::Kept { name: "x".into() });
+    let nodes = vec![Node::Value(value)];
+    client.call(HostCall::PanelShow { panel: "main".into(), nodes }).unwrap();
+    client.finish(RETURNED);
+    let reason = "an earlier run did not get to finish this".to_owned();
+    let state = crate::world::shown(&world.settled()).remove(0).state;
+    assert_eq!(state, hearth_broker::ValueState::Failed(reason));
+}
+
+#[test]
 fn charges_are_public_and_run_out_at_the_same_call() {
     let used = |documents: usize| {
         let world = World::new(&Recipe { documents: numbered(documents), ..Recipe::default() });
