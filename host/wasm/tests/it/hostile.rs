@@ -126,9 +126,13 @@ fn the_clock_ends_what_fuel_does_not() {
 fn a_compile_bomb_is_stopped() {
     let Some(runtime) = runtime("a_compile_bomb_is_stopped") else { return };
     let runtime = runtime.with_compile_limit(Duration::from_secs(1));
-    let bomb: &'static str =
-        Box::leak(format!("{}{}", "(loop ".repeat(2000), ")".repeat(2000)).into_boxed_str());
-    let component = Guest { run: bomb, ..QUIET }.component();
+    // A quarter of a megabyte that keeps a register allocator busy for a minute.
+    let locals = "i32 ".repeat(49_000);
+    let step = "(if (local.get 7) (then (local.set 31000 (local.get 48000))))";
+    let text = format!("(func $bomb (local {locals}) {})", step.repeat(20_000));
+    let component =
+        Guest { functions: Box::leak(text.into_boxed_str()), run: "(call $bomb)", ..QUIET }
+            .component();
     inspect(&component).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let store = ArtefactStore::new(dir.path().into(), Zeroizing::new([1; 32]));
