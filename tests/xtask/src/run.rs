@@ -27,6 +27,9 @@ pub fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), TaskError>
     }
     build(workspace, Profile::Release, !headless)?;
     let program = if headless { "hearth" } else { "hearth-gui" };
+    if !headless {
+        warn_of_missing_libraries();
+    }
     let path =
         workspace.programs(Profile::Release).join(format!("{program}{}", env::consts::EXE_SUFFIX));
     let mut command = Command::new(path);
@@ -67,6 +70,9 @@ pub(crate) fn copy_starter(workspace: &Workspace, profile: Profile) -> Result<()
 
 /// What the native parts need, told before a build of minutes fails on it.
 pub(crate) fn check_tools() -> Result<(), TaskError> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
     for (program, needed_for) in [("cc", "SQLCipher"), ("make", "OpenSSL"), ("perl", "OpenSSL")] {
         if shell::read(Command::new(program).arg("--version")).is_none() {
             return Err(TaskError::Missing(format!(
@@ -78,6 +84,35 @@ pub(crate) fn check_tools() -> Result<(), TaskError> {
         }
     }
     Ok(())
+}
+
+/// The window opens these while it runs; without them it cannot say clearly what it lacks.
+const WINDOW_LIBRARIES: [&str; 6] = [
+    "libX11.so.6",
+    "libX11-xcb.so.1",
+    "libXcursor.so.1",
+    "libXi.so.6",
+    "libxkbcommon-x11.so.0",
+    "libEGL.so.1",
+];
+
+fn warn_of_missing_libraries() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let list = |program: &str| shell::read(Command::new(program).arg("-p"));
+    let Some(known) = list("ldconfig").or_else(|| list("/sbin/ldconfig")) else { return };
+    let missing: Vec<&str> =
+        WINDOW_LIBRARIES.into_iter().filter(|library| !known.contains(library)).collect();
+    if !missing.is_empty() {
+        say(&format!(
+            "the window may not open, the system lacks {}.\n\
+             Debian, Ubuntu:  apt install libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 libegl1 libgl1\n\
+             Fedora:          dnf install libX11 libX11-xcb libXcursor libXi libxkbcommon-x11 libglvnd-egl\n\
+             Or use the command line: cargo xtask run --headless",
+            missing.join(", ")
+        ));
+    }
 }
 
 fn has_display() -> bool {
