@@ -67,17 +67,24 @@ fn deep_recursion_traps() {
 
 #[test]
 fn forged_handles_never_reach_the_host() {
+    let Some(runtime) = runtime("forged_handles_never_reach_the_host") else { return };
+    // Takes the length of its command for a handle.
     let forges = Guest {
         imports: r#"(import "hearth:plugin/values@0.1.0" "[method]text.chunk"
             (func $chunk (param i32 i32 i32)))"#,
-        run: "(call $chunk (i32.const 1) (i32.const 9) (i32.const 64))",
+        run: "(call $chunk (local.get 1) (i32.const 9) (i32.const 64))",
         ..QUIET
     };
-    let Some((fault, calls)) = fault_of("forged_handles_never_reach_the_host", &forges) else {
-        return;
-    };
-    assert!(matches!(fault, RunFault::Trap(_)), "{fault:?}");
-    assert_eq!(calls, []);
+    let mut runner = start(&runtime, &forges.component());
+    let mut host = Recorder::default();
+    for length in (0..300).chain([4095, 4096, 4097, 50_000]) {
+        let outcome = runner.invoke(go(&"x".repeat(length)), &mut host, &NEVER);
+        assert!(
+            matches!(outcome, Err(RunError::Fault(RunFault::Trap(_)))),
+            "{length}: {outcome:?}"
+        );
+    }
+    assert_eq!(host.calls, []);
 }
 
 #[test]
