@@ -28,6 +28,7 @@ CREATE TABLE documents (
     extra        TEXT    NOT NULL             -- searched, not shown: names and text of attachments
 ) STRICT;
 CREATE INDEX documents_by_folder     ON documents (folder, date_secs);
+CREATE INDEX documents_by_kind      ON documents (folder, kind);
 CREATE INDEX documents_by_date       ON documents (date_secs);
 CREATE INDEX documents_by_hash       ON documents (hash);
 CREATE INDEX documents_by_message_id ON documents (message_id) WHERE message_id IS NOT NULL;

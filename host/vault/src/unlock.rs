@@ -154,13 +154,15 @@ impl VaultDir {
         Ok(Vault::opened(connection, self.clone(), lock))
     }
 
-    /// A crash between the two renames of a creation leaves the key under its first name.
+    /// A crash between the two renames of a creation leaves the key under its first name; one during a change of
+    /// passphrase leaves a second key file, which must not go on opening the vault.
     fn finish_creation(&self) -> Result<(), UnlockError> {
         let fresh = self.fresh_key();
-        if !self.file(KEY).exists() && fresh.exists() {
-            key::rename(&fresh, &self.file(KEY))?;
+        match (self.file(KEY).exists(), fresh.exists()) {
+            (false, true) => key::rename(&fresh, &self.file(KEY)),
+            (true, true) => fs::remove_file(&fresh).map_err(UnlockError::io("remove", &fresh)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The lock is the operating system's: it goes when the process does, however it ends.

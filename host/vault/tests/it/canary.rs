@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use hearth_base::{Label, PluginId};
 use hearth_vault::{
-    DocumentQuery, Kept, NewSaved, NewTurn, PluginRecord, Speaker, Vault, VaultDir,
+    DocumentQuery, Kept, NewSaved, NewTurn, PluginRecord, Speaker, UnlockError, Vault, VaultDir,
 };
 
 use crate::opening::database_key;
@@ -127,9 +127,11 @@ fn no_file_holds_the_phrase_after_a_kill_and_the_data_is_there() {
     let temp = tempfile::tempdir().unwrap();
     let mut child = child("canary::child_uses_a_vault", temp.path());
     wait_for_line(&mut child, "ready");
+    let vault_dir = VaultDir::new(temp.path().join("vault"));
+    let in_use = vault_dir.unlock(&passphrase("p"));
+    assert!(matches!(in_use, Err(UnlockError::InUse { .. })), "another process has it");
     child.kill().unwrap();
     child.wait().unwrap();
-    let vault_dir = VaultDir::new(temp.path().join("vault"));
     let key = database_key(vault_dir.path(), "p");
     assert!(vault_dir.path().join("hearth.db-wal").exists(), "killed before it could be folded in");
     assert_clean(temp.path(), &key);

@@ -193,6 +193,10 @@ fn a_creation_cut_off_is_completed_or_begun_anew() {
     fs::rename(at("key.age"), at("key.age.new")).unwrap();
     vault_dir.unlock(&passphrase("first")).unwrap().lock();
     assert!(at("key.age").exists());
+    // In a change of passphrase.
+    fs::write(at("key.age.new"), "another").unwrap();
+    vault_dir.unlock(&passphrase("first")).unwrap().lock();
+    assert!(!at("key.age.new").exists());
     // Before both.
     fs::rename(at("key.age"), at("key.age.new")).unwrap();
     fs::rename(at("hearth.db"), at("hearth.db.new")).unwrap();
