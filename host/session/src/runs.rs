@@ -137,14 +137,14 @@ impl EventLoop {
         self.panels_stale = true;
     }
 
-    /// Shows the panels as they are, and ends the runs whose values have all settled.
+    /// Shows the panels as they are, and ends the runs whose values have all settled and whose saves are done.
     pub(crate) fn refresh_panels(&mut self) {
         let Some(room) = &self.room else { return };
         let panels = room.broker.panels();
         let mut over = Vec::new();
         for (plugin, runs) in &mut self.runs.by_plugin {
-            if runs.guest.is_none() && panels.iter().all(|p| p.key.plugin != *plugin || settled(p))
-            {
+            let shown = panels.iter().all(|p| p.key.plugin != *plugin || settled(p));
+            if runs.guest.is_none() && shown && !room.broker.is_working(plugin) {
                 let ended = std::mem::take(&mut runs.settling);
                 over.extend(ended.into_iter().map(|ticket| (ticket, plugin.clone())));
             }
