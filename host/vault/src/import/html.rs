@@ -12,6 +12,10 @@ const MAX_HTML_BYTES: usize = 4 << 20;
 const MAX_DEPTH: u64 = 400;
 const MAX_REOPENED: u64 = 1_000_000;
 
+/// Elements that indent what is in them; beyond so many, words would be broken to fit the lines.
+const INDENTING: [&str; 4] = ["ul", "ol", "blockquote", "dl"];
+const MAX_INDENTS: u64 = 20;
+
 /// Elements that, left open, are opened again in every block after them.
 const FORMATTING: [&str; 14] = [
     "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
@@ -43,7 +47,7 @@ pub(super) fn to_text(html: &str) -> (String, bool) {
 /// block after them, so how many are open is summed up over all tags.
 fn is_shallow(html: &str) -> bool {
     let mut open: HashMap<String, u64> = HashMap::new();
-    let (mut depth, mut formatting, mut reopened) = (0_u64, 0_u64, 0_u64);
+    let (mut depth, mut formatting, mut reopened, mut indents) = (0_u64, 0_u64, 0_u64, 0_u64);
     for tag in html.split('<').skip(1) {
         let (closes, rest) = match tag.strip_prefix('/') {
             Some(rest) => (true, rest),
@@ -52,25 +56,28 @@ fn is_shallow(html: &str) -> bool {
         let letters = rest.chars().take_while(char::is_ascii_alphanumeric).take(16);
         let name: String = letters.map(|c| c.to_ascii_lowercase()).collect();
         reopened += formatting;
-        if depth > MAX_DEPTH || reopened > MAX_REOPENED {
+        if depth > MAX_DEPTH || reopened > MAX_REOPENED || indents > MAX_INDENTS {
             return false;
         }
         if name.is_empty() || UNCLOSED.contains(&name.as_str()) {
             continue;
         }
         let formats = u64::from(FORMATTING.contains(&name.as_str()));
+        let indented = u64::from(INDENTING.contains(&name.as_str()));
         let count = open.entry(name).or_default();
         if !closes {
             *count += 1;
             depth += 1;
             formatting += formats;
+            indents += indented;
         } else if *count > 0 {
             *count -= 1;
             depth -= 1;
             formatting -= formats;
+            indents -= indented;
         }
     }
-    depth <= MAX_DEPTH
+    depth <= MAX_DEPTH && indents <= MAX_INDENTS
 }
 
 #[cfg(test)]
@@ -101,6 +108,26 @@ mod tests {
             let (text, simpler) = to_text(&html);
             assert!(simpler);
             assert!(text.contains("needle"));
+        }
+    }
+
+    /// On a thread with the small stack that test and pool threads have.
+    #[test]
+    fn the_deepest_html_that_gets_a_tree_fits_the_stack() {
+        let (deep, indented) = (MAX_DEPTH as usize, MAX_INDENTS as usize);
+        for (tag, times) in [
+            ("<div>", deep),
+            ("<table><tr><td>", deep),
+            ("<section><p>", deep),
+            ("<b>", deep),
+            ("<ul><li>", indented),
+            ("<blockquote>", indented),
+            ("<dl><dd>", indented),
+        ] {
+            let html = tag.repeat(times) + "needle";
+            assert!(is_shallow(&html), "{tag}");
+            let (text, _) = to_text(&html);
+            assert!(text.contains("needle"), "{tag}");
         }
     }
 }

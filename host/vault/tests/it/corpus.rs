@@ -56,6 +56,48 @@ fn each_mail_of_the_corpus_is_imported_or_refused_with_a_reason() {
 }
 
 #[test]
+fn no_mail_of_the_corpus_panics_the_parsers_when_cut_or_bent() {
+    let Some(corpus) = test_data(
+        "no_mail_of_the_corpus_panics_the_parsers_when_cut_or_bent",
+        "email/mail-parser/eml",
+    ) else {
+        return;
+    };
+    let mut mbox = Vec::new();
+    let mut add = |mail: &[u8]| {
+        mbox.extend(b"From a@example.com Mon Jan  5 10:00:00 2026\n");
+        mbox.extend(mail);
+        mbox.extend(b"\n\n");
+    };
+    for entry in walkdir::WalkDir::new(&corpus).sort_by_file_name() {
+        let path = entry.unwrap().into_path();
+        if path.extension().is_none_or(|extension| extension != "eml") {
+            continue;
+        }
+        let mail = fs::read(&path).unwrap();
+        for part in 1..16 {
+            add(&mail[..mail.len() * part / 16]);
+            let mut bent = mail.clone();
+            for position in (part..bent.len()).step_by(97) {
+                bent[position] = bent[position].wrapping_mul(31).wrapping_add(part as u8);
+            }
+            add(&bent);
+        }
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("bent.mbox");
+    fs::write(&path, &mbox).unwrap();
+    let report = check(&path, &mut |entry| {
+        let gave_up = entry.reason.as_deref().is_some_and(|reason| reason.contains("gave up"));
+        assert!(!gave_up, "message {}", entry.index);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let seen = report.done + report.skipped + report.failed;
+    assert!(seen >= 67 * 30, "{seen} messages: {report:?}");
+}
+
+#[test]
 fn a_check_says_the_same_without_a_vault() {
     let Some(corpus) =
         test_data("a_check_says_the_same_without_a_vault", "email/mail-parser/eml/legacy")
