@@ -19,6 +19,8 @@ pub struct Limits {
     pub call_bytes: usize,
     /// Bytes of one literal text.
     pub literal_bytes: usize,
+    /// Bytes of all literal texts of a run together.
+    pub literals_bytes: usize,
     /// Parts of a `concat`, a collection, a prompt message; messages of a prompt.
     pub list_items: usize,
     /// Elements a collection may be asked for.
@@ -53,6 +55,8 @@ pub struct Limits {
     pub entered_bytes: usize,
     /// Bytes of a value. A larger one is a fault the user sees.
     pub value_bytes: usize,
+    /// Bytes of all values of a run together. One more is a fault the user sees.
+    pub run_bytes: usize,
     /// Fuel of a run.
     pub fuel: u64,
 }
@@ -67,6 +71,7 @@ impl Default for Limits {
             handles: 4096,
             call_bytes: 1 << 20,
             literal_bytes: 64 << 10,
+            literals_bytes: 16 << 20,
             list_items: 256,
             collection_items: 4096,
             stop_strings: 4,
@@ -84,6 +89,7 @@ impl Default for Limits {
             name_bytes: 64,
             entered_bytes: 64 << 10,
             value_bytes: 16 << 20,
+            run_bytes: 256 << 20,
             fuel: 500_000_000,
         }
     }
@@ -94,6 +100,7 @@ impl Default for Limits {
 pub(crate) struct Meter {
     pub(crate) calls: u32,
     pub(crate) tokens: u64,
+    pub(crate) literals_bytes: usize,
     pub(crate) panel_shows: u32,
     pub(crate) notices: u32,
     pub(crate) log_lines: u32,

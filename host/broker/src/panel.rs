@@ -73,6 +73,21 @@ impl ShownValue {
     }
 }
 
+/// Longest text a panel draws for one value.
+const VALUE_BYTES: usize = 256 << 10;
+
+/// What is left of the room for values in one view of a panel. A plugin may show a value as often as it likes.
+struct Room {
+    values: usize,
+    bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { values: 2048, bytes: 4 << 20 }
+    }
+}
+
 impl OpenPanel {
     /// Whether it has an enabled button of this id, and how many are enabled.
     pub(crate) fn enabled_buttons(&self, id: &str) -> Option<usize> {
@@ -106,27 +121,28 @@ impl OpenPanel {
     }
 
     fn view(&self, key: &PanelKey) -> PanelView {
+        let mut room = Room::default();
         PanelView {
             key: key.clone(),
             run: self.scope.run,
             plugin_name: self.scope.name.clone(),
             title: self.title.clone(),
-            nodes: self.nodes.iter().map(|node| self.view_node(node)).collect(),
+            nodes: self.nodes.iter().map(|node| self.view_node(node, &mut room)).collect(),
         }
     }
 
-    fn view_node(&self, node: &Shown) -> PanelNode {
+    fn view_node(&self, node: &Shown, room: &mut Room) -> PanelNode {
         match node {
             Shown::Plain(plain) => plain.clone(),
-            Shown::Value(node) => PanelNode::Value(self.view_value(node)),
-            Shown::Items(list) => PanelNode::Items(self.view_items(list)),
+            Shown::Value(node) => PanelNode::Value(self.view_value(node, room)),
+            Shown::Items(list) => PanelNode::Items(self.view_items(list, room)),
             Shown::Picker(id, list) => {
-                PanelNode::Picker { id: id.clone(), items: self.view_items(list) }
+                PanelNode::Picker { id: id.clone(), items: self.view_items(list, room) }
             }
         }
     }
 
-    fn view_items(&self, list: &Arc<Node>) -> Option<Vec<ValueView>> {
+    fn view_items(&self, list: &Arc<Node>, room: &mut Room) -> Option<Vec<ValueView>> {
         let fate = |state: &str| {
             let made_from = words(list).to_string();
             let state = ValueState::Failed(state.to_owned());
@@ -137,8 +153,13 @@ impl OpenPanel {
         };
         match &outcome.value {
             Ok(Value::Items(items)) => {
+                let fitting = items.len().min(room.values);
                 let mut views: Vec<ValueView> =
-                    items.iter().map(|item| self.view_value(item)).collect();
+                    items[..fitting].iter().map(|item| self.view_value(item, room)).collect();
+                if fitting < items.len() {
+                    let more = items.len() - fitting;
+                    views.push(fate(&format!("{more} more have no room in this panel")));
+                }
                 if outcome.flow.has_left_out() {
                     views.push(fate("some could not be decided on and are left out"));
                 }
@@ -149,8 +170,8 @@ impl OpenPanel {
         }
     }
 
-    fn view_value(&self, node: &Arc<Node>) -> ValueView {
-        let (text, state) = match glance(node) {
+    fn view_value(&self, node: &Arc<Node>, room: &mut Room) -> ValueView {
+        let (text, state) = match glance(node, VALUE_BYTES.min(room.bytes)) {
             Glance::Done(text) if node.is_saved() => (escape_text(&text), ValueState::Saved),
             Glance::Done(text) => (escape_text(&text), ValueState::Done),
             Glance::Failed(fault) => (String::new(), ValueState::Failed(fault.to_string())),
@@ -161,6 +182,8 @@ impl OpenPanel {
             Glance::Partial(text) => (escape_text(&text), ValueState::Streaming),
             Glance::Waiting => (String::new(), ValueState::Waiting),
         };
+        room.values = room.values.saturating_sub(1);
+        room.bytes = room.bytes.saturating_sub(text.len());
         ValueView { id: ValueId(node.id), text, state, made_from: words(node).to_string() }
     }
 }

@@ -1,6 +1,6 @@
 //! What stays the same throughout one run.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hearth_base::{Grant, Label, Manifest, PluginId, RunId};
 
@@ -17,6 +17,8 @@ pub(crate) struct Scope {
     /// As it was when the run began. Replies depend on this one; promises are kept under the one of their moment.
     pub(crate) grant: Grant,
     stopped: AtomicBool,
+    /// Bytes of its values that are there.
+    bytes: AtomicUsize,
 }
 
 impl Scope {
@@ -29,6 +31,7 @@ impl Scope {
             manifest,
             grant,
             stopped: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
         }
     }
 
@@ -39,6 +42,21 @@ impl Scope {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Makes room for a value, unless the run's values are too many bytes together.
+    pub(crate) fn reserve(&self, bytes: usize, limit_bytes: usize) -> bool {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= limit_bytes;
+        if !fits {
+            self.release(bytes);
+        }
+        fits
+    }
+
+    /// Gives the room of a value back.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The label of the plugin's own words.

@@ -7,9 +7,12 @@ use crate::values::{Flow, Kind, Op};
 
 impl Client {
     pub(super) fn literal(&mut self, text: String) -> HostReply {
-        if text.len() > self.inner.limits.literal_bytes {
+        let limits = self.inner.limits;
+        let all_bytes = self.meter.literals_bytes + text.len();
+        if text.len() > limits.literal_bytes || all_bytes > limits.literals_bytes {
             return Err(GuestError::OverQuota(Quota::Bytes));
         }
+        self.meter.literals_bytes = all_bytes;
         let flow = Flow::of(self.scope.literal());
         self.make(Kind::Text, Op::Given(text.into(), flow))
     }

@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     TooLong,
     #[error("this would be a text of more than {limit_bytes} bytes")]
     TooLarge { limit_bytes: usize },
+    #[error("the plugin's values are more than {limit_bytes} bytes together")]
+    TooMuch { limit_bytes: usize },
     #[error("this would be more than {limit} parts")]
     TooMany { limit: u16 },
     #[error("the document is no longer there")]

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use hearth_base::{DocumentId, Field, Sort, Style};
@@ -183,6 +183,14 @@ pub(crate) struct Node {
     pub(crate) outcome: OnceCell<Arc<Outcome>>,
     partial: Mutex<Partial>,
     saved: AtomicBool,
+    /// Bytes it takes of its run's room.
+    bytes: AtomicUsize,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.scope.release(*self.bytes.get_mut());
+    }
 }
 
 impl Node {
@@ -201,12 +209,22 @@ impl Node {
             outcome: OnceCell::new(),
             partial: Mutex::default(),
             saved: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
         })
     }
 
     /// Reads or changes the text so far.
     pub(crate) fn partial<T>(&self, f: impl FnOnce(&mut Partial) -> T) -> T {
         f(&mut self.partial.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes room in the run for a value of so many bytes, until the node goes.
+    pub(crate) fn take_room(&self, bytes: usize, limit_bytes: usize) -> bool {
+        let fits = self.scope.reserve(bytes, limit_bytes);
+        if fits {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        fits
     }
 
     pub(crate) fn mark_saved(&self) {

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use super::{Fault, Kind, Node, Op, Value};
 
-/// Longest text a panel draws; the rest is there for Save and Copy, and the end says so.
-const SHOWN_BYTES: usize = 256 << 10;
 /// Nodes looked at for one value. A graph may name one node very many times.
 const GLANCES: usize = 1024;
 
@@ -17,11 +15,12 @@ pub(crate) enum Glance {
     Failed(Fault),
 }
 
-/// Looks at a text, or at the title of a document.
-pub(crate) fn glance(node: &Node) -> Glance {
+/// Looks at a text, or at the title of a document. Of a longer one than `most_bytes` the rest is there for Save and
+/// Copy, and the end of what is shown says so.
+pub(crate) fn glance(node: &Node, most_bytes: usize) -> Glance {
     if let Some(outcome) = node.outcome.get() {
         return match &outcome.value {
-            Ok(Value::Text(text)) => Glance::Done(shown(text)),
+            Ok(Value::Text(text)) => Glance::Done(shown(text, most_bytes)),
             Ok(Value::Document(document)) if node.kind == Kind::Document => {
                 Glance::Done(document.head.title.as_str().into())
             }
@@ -30,20 +29,20 @@ pub(crate) fn glance(node: &Node) -> Glance {
         };
     }
     let mut text = String::new();
-    collect(node, &mut text, &mut { GLANCES });
+    collect(node, &mut text, &mut { GLANCES }, most_bytes);
     if text.is_empty() { Glance::Waiting } else { Glance::Partial(text) }
 }
 
 /// Appends what is there of a text from its beginning; true where that is all of it.
-fn collect(node: &Node, text: &mut String, glances: &mut usize) -> bool {
-    if *glances == 0 || text.len() > SHOWN_BYTES {
+fn collect(node: &Node, text: &mut String, glances: &mut usize, most_bytes: usize) -> bool {
+    if *glances == 0 || text.len() > most_bytes {
         return false;
     }
     *glances -= 1;
     if let Some(outcome) = node.outcome.get() {
         return match &outcome.value {
             Ok(Value::Text(whole)) => {
-                text.push_str(&shown(whole));
+                text.push_str(&shown(whole, most_bytes));
                 true
             }
             _ => false,
@@ -51,13 +50,13 @@ fn collect(node: &Node, text: &mut String, glances: &mut usize) -> bool {
     }
     match &node.op {
         Op::Given(given, _) => {
-            text.push_str(&shown(given));
+            text.push_str(&shown(given, most_bytes));
             true
         }
-        Op::Concat(parts) => parts.iter().all(|part| collect(part, text, glances)),
+        Op::Concat(parts) => parts.iter().all(|part| collect(part, text, glances, most_bytes)),
         Op::Select { choice, options } => match choice.outcome.get().map(|o| &o.value) {
             Some(Ok(Value::Index(index))) => {
-                options.get(*index).is_some_and(|option| collect(option, text, glances))
+                options.get(*index).is_some_and(|option| collect(option, text, glances, most_bytes))
             }
             _ => false,
         },
@@ -66,11 +65,11 @@ fn collect(node: &Node, text: &mut String, glances: &mut usize) -> bool {
                 if index > 0 {
                     text.push_str(separator);
                 }
-                collect(item, text, glances)
+                collect(item, text, glances, most_bytes)
             }),
             _ => false,
         },
-        Op::Picked { element, .. } => collect(element, text, glances),
+        Op::Picked { element, .. } => collect(element, text, glances, most_bytes),
         _ => {
             node.partial(|partial| text.push_str(&partial.text));
             false
@@ -78,11 +77,11 @@ fn collect(node: &Node, text: &mut String, glances: &mut usize) -> bool {
     }
 }
 
-fn shown(text: &Arc<str>) -> Arc<str> {
-    if text.len() <= SHOWN_BYTES {
+fn shown(text: &Arc<str>, most_bytes: usize) -> Arc<str> {
+    if text.len() <= most_bytes {
         return Arc::clone(text);
     }
-    let end = text.floor_char_boundary(SHOWN_BYTES);
+    let end = text.floor_char_boundary(most_bytes);
     let rest = text[end..].chars().count();
     format!("{}\n… ({rest} more characters: save or copy it to have them all)", &text[..end]).into()
 }

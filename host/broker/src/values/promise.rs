@@ -36,6 +36,21 @@ pub(crate) enum Value {
     Parted(Arc<[Arc<[Arc<Node>]>]>),
 }
 
+impl Value {
+    /// Bytes of text in it. A text that several values share counts for each.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Document(document) => document.body.len(),
+            Self::Items(items) => items.len() * size_of::<Node>(),
+            Self::Index(_) => 0,
+            Self::Parted(parts) => {
+                parts.iter().map(|part| part.len()).sum::<usize>() * size_of::<Node>()
+            }
+        }
+    }
+}
+
 impl Outcome {
     /// Of a computation that was ended from outside.
     fn stopped() -> Self {
@@ -91,7 +106,13 @@ impl Node {
 async fn compute(node: &Arc<Node>, inner: &Arc<Inner>) -> Arc<Outcome> {
     node.partial(|partial| *partial = super::graph::Partial::default());
     let mut making = Making { node, inner, flow: Flow::default() };
-    let value = making.make().await;
+    let mut value = making.make().await;
+    let limit_bytes = inner.limits.run_bytes;
+    if let Ok(made) = &value
+        && !node.take_room(made.bytes(), limit_bytes)
+    {
+        value = Err(Fault::TooMuch { limit_bytes });
+    }
     let words = making.flow.words(&node.scope.name).into();
     inner.panels_changed();
     Arc::new(Outcome { value, flow: making.flow, words })

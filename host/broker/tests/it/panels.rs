@@ -403,3 +403,24 @@ fn a_text_that_grows_without_bound_is_a_fault_not_a_crash() {
     let reasons = failures(&shown(&world.settled()));
     assert_eq!(reasons, ["this would be a text of more than 16777216 bytes"]);
 }
+
+#[test]
+fn values_without_number_are_a_fault_and_no_view_grows_without_bound() {
+    let world = World::new(&Recipe::default());
+    show(&world, "main", |call| {
+        let mut text = call(HostCall::TextLiteral("x".repeat(64 << 10)));
+        for _ in 0..8 {
+            text = call(HostCall::TextConcat(vec![text, text]));
+        }
+        let copies = (0..40).map(|_| Node::Value(call(HostCall::TextConcat(vec![text]))));
+        copies.collect()
+    });
+    let values = shown(&world.settled());
+    let reason = "the plugin's values are more than 268435456 bytes together";
+    let failed = failures(&values);
+    // 16 MiB each, beside 32 MiB of what they are made from.
+    assert!((20..40).contains(&failed.len()), "{}", failed.len());
+    assert!(failed.iter().all(|why| why == reason));
+    let bytes: usize = values.iter().map(|value| value.text.len()).sum();
+    assert!(bytes < 5 << 20, "{bytes}");
+}

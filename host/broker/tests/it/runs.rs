@@ -390,6 +390,21 @@ fn limits_hold() {
 }
 
 #[test]
+fn literals_run_out_by_their_bytes() {
+    let world = World::new(&Recipe::default());
+    let limits = Limits::default();
+    let mut client = world.go();
+    let text = "x".repeat(limits.literal_bytes);
+    for _ in 0..limits.literals_bytes / limits.literal_bytes {
+        let handle = literal(&mut client, &text);
+        client.call(HostCall::Drop(handle)).unwrap();
+    }
+    let more = client.call(HostCall::TextLiteral("x".into()));
+    assert_eq!(more, Err(GuestError::OverQuota(Quota::Bytes)));
+    client.finish(RETURNED);
+}
+
+#[test]
 fn calls_run_out_but_letting_go_does_not() {
     let world = World::new(&Recipe::default());
     let mut client = world.go();
