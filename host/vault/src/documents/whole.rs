@@ -48,3 +48,35 @@ impl Vault {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hearth_base::PluginId;
+
+    use super::*;
+    use crate::{DocumentQuery, NewSaved};
+
+    #[test]
+    fn the_label_covers_every_document_and_what_it_was_made_from() {
+        let vault = Vault::in_memory().unwrap();
+        assert_eq!(vault.label_of(&[], None).unwrap(), Label::public());
+        let plugin = PluginId::new("org.example.digest").unwrap();
+        let from =
+            |id| Label { sources: [Source::Document(DocumentId(id))].into(), ..Label::public() };
+        let save = |label: Label| {
+            let (title, body) = (String::new(), String::new());
+            let new = NewSaved { plugin: plugin.clone(), title, body, label };
+            vault.save_document(&new).unwrap()
+        };
+        let first = save(from(1000));
+        let external = Label { origins: [Origin::External].into(), ..from(2000) };
+        let second = save(external);
+        let folder = vault.documents(&DocumentQuery { limit: 1, ..Default::default() }).unwrap();
+        let folder = folder.heads[0].folder;
+        let label = vault.label_of(&[folder], None).unwrap();
+        let documents: Vec<_> = label.documents().collect();
+        assert_eq!(documents, [first, second, DocumentId(1000), DocumentId(2000)]);
+        assert!(label.origins.contains(&Origin::External));
+        assert_eq!(vault.label_of(&[folder], Some(DocumentKind::Mail)).unwrap(), Label::public());
+    }
+}
