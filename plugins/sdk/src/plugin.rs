@@ -1,6 +1,6 @@
 //! The plugin trait and its registration.
 
-use crate::{Capability, Document, Error, Event, Failure};
+use crate::{Capability, Document, Error, Event, Failure, Quota};
 
 /// What a plugin offers. Every call runs in a fresh instance.
 pub trait Plugin {
@@ -82,7 +82,9 @@ impl From<Error> for Failure {
             Error::Denied(power) => {
                 Self::BadInput(format!("it is not allowed to {}", power_words(power)))
             }
-            Error::OverQuota(quota) => Self::BadInput(format!("it reached its limit of {quota:?}")),
+            Error::OverQuota(quota) => {
+                Self::BadInput(format!("it reached its limit of {}", quota_words(quota)))
+            }
             Error::Invalid(words) => Self::Internal(words),
             Error::Refused => Self::BadInput("the request was refused".into()),
             Error::Unsupported => {
@@ -102,5 +104,34 @@ fn power_words(power: Capability) -> &'static str {
         Capability::Panel => "show this panel",
         Capability::Storage => "keep anything",
         Capability::RevealChoice | Capability::RevealText => "learn private content",
+    }
+}
+
+fn quota_words(quota: Quota) -> &'static str {
+    match quota {
+        Quota::Calls => "calls",
+        Quota::Tokens => "model tokens",
+        Quota::Handles => "values at once",
+        Quota::Bytes => "bytes in one call",
+        Quota::Items => "items in one list",
+        Quota::Panels => "panels",
+        Quota::Storage => "storage",
+        Quota::Bits => "revealed bits",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_become_words_for_the_user() {
+        let words = |error: Error| match Failure::from(error) {
+            Failure::BadInput(words) | Failure::Internal(words) => words,
+            Failure::Unsupported => "unsupported".into(),
+        };
+        assert_eq!(words(Error::Denied(Capability::Model)), "it is not allowed to use the model");
+        assert_eq!(words(Error::OverQuota(Quota::Tokens)), "it reached its limit of model tokens");
+        assert_eq!(words(Error::Invalid("no such panel".into())), "no such panel");
     }
 }
