@@ -127,7 +127,17 @@ mod tests {
     use super::*;
 
     fn mix() -> Mix {
-        Mix { summary: 5, subject: 1, triage: 1, question: 3, code: 2, chat: 1, refusal: 1, long_percent: 10, easy_examples: 0 }
+        Mix {
+            summary: 5,
+            subject: 1,
+            triage: 1,
+            question: 3,
+            code: 2,
+            chat: 1,
+            refusal: 1,
+            long_percent: 10,
+            easy_examples: 0,
+        }
     }
 
     #[test]
@@ -151,7 +161,11 @@ mod tests {
             let user = &example.prompt().last().unwrap().content;
             assert!(example.answer().lines().count() <= 3);
             for (slot, value) in &example.fields {
-                assert!(example.answer().contains(value.as_str()), "{slot} {value}: {}", example.answer());
+                assert!(
+                    example.answer().contains(value.as_str()),
+                    "{slot} {value}: {}",
+                    example.answer()
+                );
                 let small = user.to_lowercase();
                 assert!(small.contains(&value.to_lowercase()), "{slot} {value}: {user}");
             }

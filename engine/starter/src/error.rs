@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hearth_engine_api::LoadError;
+use hearth_engine_api::{EngineError, LoadError};
 
 /// Why a step of the recipe failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,9 @@ pub enum StarterError {
         reason: String,
     },
     /// The checkpoint belongs to another recipe.
-    #[error("the checkpoint was made by another recipe ({field} differs); train in an empty folder")]
+    #[error(
+        "the checkpoint was made by another recipe ({field} differs); train in an empty folder"
+    )]
     OtherRecipe {
         /// The part that differs.
         field: &'static str,
@@ -60,6 +62,9 @@ pub enum StarterError {
     /// The engine refused the model.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The engine could not answer.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A worker thread died.
     #[error("a worker thread panicked")]
     Worker,

@@ -136,9 +136,8 @@ fn gguf_name(name: &str) -> String {
         ("mlp.down_proj", "ffn_down"),
     ];
     // "post_attention_layernorm" does not end in "input_layernorm", so the order is free.
-    let renamed = NAMES
-        .iter()
-        .fold(name.to_owned(), |name, (theirs, gguf)| name.replacen(theirs, gguf, 1));
+    let renamed =
+        NAMES.iter().fold(name.to_owned(), |name, (theirs, gguf)| name.replacen(theirs, gguf, 1));
     renamed.replacen("model.layers.", "blk.", 1)
 }
 
@@ -149,7 +148,8 @@ fn metadata(
     format: Format,
 ) -> Result<Vec<(String, Value)>, StarterError> {
     let text = |value: &str| Value::String(value.to_owned());
-    let number = |value: usize| u32::try_from(value).map(Value::U32).unwrap_or(Value::U64(value as u64));
+    let number =
+        |value: usize| u32::try_from(value).map(Value::U32).unwrap_or(Value::U64(value as u64));
     let (tokens, merges) = vocabulary.parts()?;
     let kinds = (0..tokens.len()).map(|id| Value::I32(if id < SPECIAL.len() { 3 } else { 1 }));
     let list = |texts: Vec<String>| Value::Array(texts.into_iter().map(Value::String).collect());

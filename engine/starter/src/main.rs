@@ -143,7 +143,7 @@ fn run(args: Args) -> Result<(), StarterError> {
             println!("{bytes} bytes after {} steps", checkpoint.step);
         }
         Step::Sample { model, count } => {
-            let speaker = Speaker::open(&model, Vocabulary::read(&tokenizer)?)?;
+            let mut speaker = Speaker::open(&model)?;
             let generator = recipe.generator(Split::HeldOut);
             for index in 0..count {
                 let example = generator.example(index);
@@ -155,7 +155,7 @@ fn run(args: Args) -> Result<(), StarterError> {
             }
         }
         Step::Measure { model, count } => {
-            let speaker = Speaker::open(&model, Vocabulary::read(&tokenizer)?)?;
+            let mut speaker = Speaker::open(&model)?;
             let generator = recipe.generator(Split::HeldOut);
             for task in TASKS {
                 let answer = &mut |prompt: &[ChatMessage]| speaker.answer(prompt, 120);

@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn fields_are_counted_by_kind() {
         let mut score = Score::default();
-        let fields = [("sender", "Ana Ruiz".to_owned()), ("date2", "4 May".into()), ("task", "sign".into())];
+        let fields =
+            [("sender", "Ana Ruiz".to_owned()), ("date2", "4 May".into()), ("task", "sign".into())];
         score.count("- Ana Ruiz asks you to Sign it by 5 May.", "x", &fields);
         assert_eq!((score.senders, score.dates, score.others), ((1, 1), (0, 1), (1, 1)));
         assert_eq!((score.examples, score.exact), (1, 0));

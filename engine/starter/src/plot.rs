@@ -11,9 +11,8 @@ const MARGIN: f64 = 56.0;
 /// Draws training and held-out loss over the tokens read, the loss on a logarithmic scale.
 pub fn plot(title: &str, entries: &[Entry]) -> String {
     let losses = entries.iter().flat_map(|entry| [entry.train_loss, entry.held_out_loss]);
-    let (low, high) = losses.fold((f64::INFINITY, 0f64), |(low, high), loss| {
-        (low.min(loss.max(1e-3)), high.max(loss))
-    });
+    let (low, high) = losses
+        .fold((f64::INFINITY, 0f64), |(low, high), loss| (low.min(loss.max(1e-3)), high.max(loss)));
     if entries.is_empty() || high <= 0.0 {
         return "<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n".to_owned();
     }
@@ -29,27 +28,43 @@ pub fn plot(title: &str, entries: &[Entry]) -> String {
          <text x=\"{MARGIN}\" y=\"24\" font-size=\"15\">{title}</text>\n"
     );
     axes.draw(&mut svg);
-    let lines: [(&str, &str, fn(&Entry) -> f64); 2] = [
-        ("training (prompts at low weight)", "#b0682c", |entry| entry.train_loss),
-        ("held out (answers)", "#2c5fb0", |entry| entry.held_out_loss),
+    let lines = [
+        Curve {
+            label: "training (prompts at low weight)",
+            colour: "#b0682c",
+            losses: entries.iter().map(|entry| entry.train_loss).collect(),
+        },
+        Curve {
+            label: "held out (answers)",
+            colour: "#2c5fb0",
+            losses: entries.iter().map(|entry| entry.held_out_loss).collect(),
+        },
     ];
-    for (index, (label, colour, loss)) in lines.into_iter().enumerate() {
+    for (index, Curve { label, colour, losses }) in lines.into_iter().enumerate() {
         let points: Vec<String> = entries
             .iter()
-            .map(|entry| {
-                format!("{:.1},{:.1}", axes.x(entry.tokens as f64), axes.y(loss(entry)))
-            })
+            .zip(losses)
+            .map(|(entry, loss)| format!("{:.1},{:.1}", axes.x(entry.tokens as f64), axes.y(loss)))
             .collect();
         let y = MARGIN + 16.0 * (index as f64 + 1.0);
-        push(&mut svg, format_args!(
-            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>\n\
+        push(
+            &mut svg,
+            format_args!(
+                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>\n\
              <text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"{colour}\">{label}</text>\n",
-            points.join(" "),
-            WIDTH - MARGIN,
-        ));
+                points.join(" "),
+                WIDTH - MARGIN,
+            ),
+        );
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+struct Curve {
+    label: &'static str,
+    colour: &'static str,
+    losses: Vec<f64>,
 }
 
 struct Axes {
@@ -74,32 +89,41 @@ impl Axes {
         for loss in [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0] {
             let y = self.y(loss);
             if (top..=bottom).contains(&y) {
-                push(svg, format_args!(
-                    "<line x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\" stroke=\"#dddddd\"/>\n\
+                push(
+                    svg,
+                    format_args!(
+                        "<line x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\" stroke=\"#dddddd\"/>\n\
                      <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{loss}</text>\n",
-                    left - 6.0,
-                    y + 4.0,
-                ));
+                        left - 6.0,
+                        y + 4.0,
+                    ),
+                );
             }
         }
         for quarter in 0..=4 {
             let tokens = self.tokens * f64::from(quarter) / 4.0;
-            push(svg, format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.1} M</text>\n",
-                self.x(tokens),
-                bottom + 18.0,
-                tokens / 1e6,
-            ));
+            push(
+                svg,
+                format_args!(
+                    "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.1} M</text>\n",
+                    self.x(tokens),
+                    bottom + 18.0,
+                    tokens / 1e6,
+                ),
+            );
         }
-        push(svg, format_args!(
-            "<path d=\"M{left} {top}V{bottom}H{right}\" fill=\"none\" stroke=\"#444444\"/>\n\
+        push(
+            svg,
+            format_args!(
+                "<path d=\"M{left} {top}V{bottom}H{right}\" fill=\"none\" stroke=\"#444444\"/>\n\
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">tokens read</text>\n\
              <text x=\"16\" y=\"{:.1}\" transform=\"rotate(-90 16 {:.1})\" text-anchor=\"middle\">loss (nats a token)</text>\n",
-            WIDTH / 2.0,
-            bottom + 38.0,
-            HEIGHT / 2.0,
-            HEIGHT / 2.0,
-        ));
+                WIDTH / 2.0,
+                bottom + 38.0,
+                HEIGHT / 2.0,
+                HEIGHT / 2.0,
+            ),
+        );
     }
 }
 

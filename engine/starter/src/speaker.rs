@@ -1,45 +1,42 @@
-//! Asks a finished model, as the program would.
+//! Asks a finished model, the way the program does.
 
 use std::{ops::ControlFlow, path::Path};
 
-use hearth_engine_api::ChatMessage;
-use hearth_engine_candle::{
-    Checkpoint as ModelFile,
-    models::{Decoder, KvCache},
+use hearth_engine_api::{
+    Backend, ChatMessage, GenerateRequest, LanguageModel, LoadOptions, Prompt,
 };
+use hearth_engine_candle::CandleBackend;
 
-use crate::{
-    error::StarterError,
-    vocabulary::{TURN_END, Vocabulary},
-};
+use crate::error::StarterError;
 
-/// A loaded model.
+/// A loaded model file.
 pub struct Speaker {
-    decoder: Decoder,
-    vocabulary: Vocabulary,
+    model: Box<dyn LanguageModel>,
 }
 
 impl Speaker {
-    /// Loads a model file.
-    pub fn open(path: &Path, vocabulary: Vocabulary) -> Result<Self, StarterError> {
-        let decoder = ModelFile::open(path)?.decoder(&mut |_| ControlFlow::Continue(()))?;
-        Ok(Self { decoder, vocabulary })
+    /// Loads a model file by the engine's backend.
+    ///
+    /// # Errors
+    /// Where the file is absent, damaged or of another kind.
+    pub fn open(path: &Path) -> Result<Self, StarterError> {
+        let options = LoadOptions::default();
+        let model = CandleBackend.load(path, &options, &mut |_| ControlFlow::Continue(()))?;
+        Ok(Self { model })
     }
 
-    /// The likeliest answer.
-    pub fn answer(&self, messages: &[ChatMessage], max_tokens: usize) -> Result<String, StarterError> {
-        let prompt = self.vocabulary.prompt(messages)?;
-        let mut cache = KvCache::new(self.decoder.config(), prompt.len() + max_tokens)?;
-        let mut logits = self.decoder.forward_cached(&prompt, &mut cache)?;
-        let mut ids = Vec::new();
-        while ids.len() < max_tokens {
-            let next = logits.argmax(0)?.to_scalar::<u32>()?;
-            if next == TURN_END {
-                break;
-            }
-            ids.push(next);
-            logits = self.decoder.forward_cached(&[next], &mut cache)?;
-        }
-        self.vocabulary.decode(&ids)
+    /// The likeliest answer to a conversation.
+    ///
+    /// # Errors
+    /// Where the conversation does not fit the model's context, or the computation fails.
+    pub fn answer(
+        &mut self,
+        messages: &[ChatMessage],
+        max_tokens: u32,
+    ) -> Result<String, StarterError> {
+        let mut request = GenerateRequest::new(Prompt::Chat(messages.to_vec()));
+        request.max_tokens = max_tokens;
+        let answer = self.model.generate(&request, &mut |_| ControlFlow::Continue(()))?;
+        Ok(answer.text)
     }
 }

@@ -86,7 +86,16 @@ impl Trainer {
         let mut weights: HashMap<String, Tensor> =
             vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
         let decoder = Decoder::new(config, &mut weights)?;
-        Ok(Self { recipe, vocabulary, vars, decoder, optimiser, step, tokens, threads: threads.max(1) })
+        Ok(Self {
+            recipe,
+            vocabulary,
+            vars,
+            decoder,
+            optimiser,
+            step,
+            tokens,
+            threads: threads.max(1),
+        })
     }
 
     /// Trains to the recipe's last step, with checkpoints and a journal in `folder`.
@@ -172,7 +181,8 @@ impl Trainer {
     pub fn held_out_loss(&self, examples: u64) -> Result<f64, StarterError> {
         let generator: Generator = self.recipe.generator(Split::HeldOut);
         let examples: Vec<Example> = (0..examples).map(|i| generator.example(i)).collect();
-        let groups = examples.len().div_ceil(self.recipe.train.batch_examples) * self.recipe.train.parts;
+        let groups =
+            examples.len().div_ceil(self.recipe.train.batch_examples) * self.recipe.train.parts;
         let (parts, weight) = parts(self.encode(&examples, 0.0)?, groups);
         let losses = self.spread(&parts, |part| {
             Ok(self.loss(part, weight)?.detach().to_scalar::<f32>().map(f64::from)?)
@@ -225,9 +235,8 @@ impl Trainer {
         let mut store = loss.backward()?;
         let mut gradients = Vec::with_capacity(self.vars.len());
         for (name, var) in &self.vars {
-            let gradient = store
-                .remove(var)
-                .ok_or_else(|| StarterError::NoGradient { name: name.clone() })?;
+            let gradient =
+                store.remove(var).ok_or_else(|| StarterError::NoGradient { name: name.clone() })?;
             gradients.push(gradient.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok((f64::from(loss.to_scalar::<f32>()?), gradients))

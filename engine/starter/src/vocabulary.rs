@@ -1,6 +1,6 @@
 //! The tokenizer: byte-level BPE, and conversations as token ids.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use hearth_engine_api::{ChatMessage, Role};
 use tokenizers::{
@@ -119,14 +119,6 @@ impl Vocabulary {
         Ok(self.tokenizer.encode_fast(plain, false).map_err(failed)?.get_ids().to_vec())
     }
 
-    /// The text of `ids`, special tokens left out.
-    ///
-    /// # Errors
-    /// Where the library fails.
-    pub fn decode(&self, ids: &[u32]) -> Result<String, StarterError> {
-        self.tokenizer.decode(ids, true).map_err(failed)
-    }
-
     /// A conversation up to the assistant's cue.
     ///
     /// # Errors
@@ -205,6 +197,6 @@ struct TokenizerFile {
 
 #[derive(serde::Deserialize)]
 struct BpeFile {
-    vocab: HashMap<String, usize>,
+    vocab: BTreeMap<String, usize>,
     merges: Vec<(String, String)>,
 }

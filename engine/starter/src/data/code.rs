@@ -22,16 +22,30 @@ struct Idea {
 const IDEAS: &[Idea] = &[
     Idea {
         verbs: &["sum", "total", "add_up"],
-        rust: &["fn @f(@a: &[i64]) -> i64 {\n    @a.iter().sum()\n}", "fn @f(@a: &[f64]) -> f64 {\n    let mut total = 0.0;\n    for @b in @a {\n        total += @b;\n    }\n    total\n}"],
-        python: &["def @f(@a):\n    return sum(@a)", "def @f(@a):\n    total = 0\n    for @b in @a:\n        total += @b\n    return total"],
-        javascript: &["function @f(@a) {\n  return @a.reduce((x, y) => x + y, 0);\n}", "const @f = (@a) => {\n  let total = 0;\n  for (const @b of @a) total += @b;\n  return total;\n};"],
-        shell: &["@f() {\n  total=0\n  for @b in \"$@\"; do\n    total=$((total + @b))\n  done\n  echo \"$total\"\n}"],
+        rust: &[
+            "fn @f(@a: &[i64]) -> i64 {\n    @a.iter().sum()\n}",
+            "fn @f(@a: &[f64]) -> f64 {\n    let mut total = 0.0;\n    for @b in @a {\n        total += @b;\n    }\n    total\n}",
+        ],
+        python: &[
+            "def @f(@a):\n    return sum(@a)",
+            "def @f(@a):\n    total = 0\n    for @b in @a:\n        total += @b\n    return total",
+        ],
+        javascript: &[
+            "function @f(@a) {\n  return @a.reduce((x, y) => x + y, 0);\n}",
+            "const @f = (@a) => {\n  let total = 0;\n  for (const @b of @a) total += @b;\n  return total;\n};",
+        ],
+        shell: &[
+            "@f() {\n  total=0\n  for @b in \"$@\"; do\n    total=$((total + @b))\n  done\n  echo \"$total\"\n}",
+        ],
         explanation: "`@f` adds up all @a and returns the total.",
     },
     Idea {
         verbs: &["largest", "max", "highest"],
         rust: &["fn @f(@a: &[i32]) -> Option<i32> {\n    @a.iter().copied().max()\n}"],
-        python: &["def @f(@a):\n    return max(@a)", "def @f(@a):\n    best = @a[0]\n    for @b in @a:\n        if @b > best:\n            best = @b\n    return best"],
+        python: &[
+            "def @f(@a):\n    return max(@a)",
+            "def @f(@a):\n    best = @a[0]\n    for @b in @a:\n        if @b > best:\n            best = @b\n    return best",
+        ],
         javascript: &["function @f(@a) {\n  return Math.max(...@a);\n}"],
         shell: &["@f() {\n  printf '%s\\n' \"$@\" | sort -n | tail -n 1\n}"],
         explanation: "`@f` returns the largest of the @a.",
@@ -39,7 +53,10 @@ const IDEAS: &[Idea] = &[
     Idea {
         verbs: &["smallest", "min", "lowest"],
         rust: &["fn @f(@a: &[i32]) -> Option<i32> {\n    @a.iter().copied().min()\n}"],
-        python: &["def @f(@a):\n    return min(@a)", "def @f(@a):\n    best = @a[0]\n    for @b in @a:\n        if @b < best:\n            best = @b\n    return best"],
+        python: &[
+            "def @f(@a):\n    return min(@a)",
+            "def @f(@a):\n    best = @a[0]\n    for @b in @a:\n        if @b < best:\n            best = @b\n    return best",
+        ],
         javascript: &["function @f(@a) {\n  return Math.min(...@a);\n}"],
         shell: &["@f() {\n  printf '%s\\n' \"$@\" | sort -n | head -n 1\n}"],
         explanation: "`@f` returns the smallest of the @a.",
@@ -48,22 +65,34 @@ const IDEAS: &[Idea] = &[
         verbs: &["average", "mean"],
         rust: &["fn @f(@a: &[f64]) -> f64 {\n    @a.iter().sum::<f64>() / @a.len() as f64\n}"],
         python: &["def @f(@a):\n    return sum(@a) / len(@a)"],
-        javascript: &["function @f(@a) {\n  const total = @a.reduce((x, y) => x + y, 0);\n  return total / @a.length;\n}"],
+        javascript: &[
+            "function @f(@a) {\n  const total = @a.reduce((x, y) => x + y, 0);\n  return total / @a.length;\n}",
+        ],
         shell: &[],
         explanation: "`@f` returns the average of the @a: their sum divided by their number.",
     },
     Idea {
         verbs: &["above", "filter", "keep_above"],
-        rust: &["fn @f(@a: &[i32]) -> Vec<i32> {\n    @a.iter().copied().filter(|&@b| @b > @n).collect()\n}"],
-        python: &["def @f(@a):\n    return [@b for @b in @a if @b > @n]", "def @f(@a):\n    result = []\n    for @b in @a:\n        if @b > @n:\n            result.append(@b)\n    return result"],
+        rust: &[
+            "fn @f(@a: &[i32]) -> Vec<i32> {\n    @a.iter().copied().filter(|&@b| @b > @n).collect()\n}",
+        ],
+        python: &[
+            "def @f(@a):\n    return [@b for @b in @a if @b > @n]",
+            "def @f(@a):\n    result = []\n    for @b in @a:\n        if @b > @n:\n            result.append(@b)\n    return result",
+        ],
         javascript: &["function @f(@a) {\n  return @a.filter((@b) => @b > @n);\n}"],
-        shell: &["@f() {\n  for @b in \"$@\"; do\n    [ \"$@b\" -gt @n ] && echo \"$@b\"\n  done\n}"],
+        shell: &[
+            "@f() {\n  for @b in \"$@\"; do\n    [ \"$@b\" -gt @n ] && echo \"$@b\"\n  done\n}",
+        ],
         explanation: "`@f` keeps the @a that are greater than @n and drops the others.",
     },
     Idea {
         verbs: &["count", "how_many"],
         rust: &["fn @f(@a: &[i32]) -> usize {\n    @a.iter().filter(|&&@b| @b < @n).count()\n}"],
-        python: &["def @f(@a):\n    return len([@b for @b in @a if @b < @n])", "def @f(@a):\n    count = 0\n    for @b in @a:\n        if @b < @n:\n            count += 1\n    return count"],
+        python: &[
+            "def @f(@a):\n    return len([@b for @b in @a if @b < @n])",
+            "def @f(@a):\n    count = 0\n    for @b in @a:\n        if @b < @n:\n            count += 1\n    return count",
+        ],
         javascript: &["function @f(@a) {\n  return @a.filter((@b) => @b < @n).length;\n}"],
         shell: &[],
         explanation: "`@f` counts how many of the @a are smaller than @n.",
@@ -94,7 +123,10 @@ const IDEAS: &[Idea] = &[
     },
     Idea {
         verbs: &["factorial", "fact"],
-        rust: &["fn @f(@b: u64) -> u64 {\n    (1..=@b).product()\n}", "fn @f(@b: u64) -> u64 {\n    if @b <= 1 { 1 } else { @b * @f(@b - 1) }\n}"],
+        rust: &[
+            "fn @f(@b: u64) -> u64 {\n    (1..=@b).product()\n}",
+            "fn @f(@b: u64) -> u64 {\n    if @b <= 1 { 1 } else { @b * @f(@b - 1) }\n}",
+        ],
         python: &["def @f(@b):\n    if @b <= 1:\n        return 1\n    return @b * @f(@b - 1)"],
         javascript: &["function @f(@b) {\n  return @b <= 1 ? 1 : @b * @f(@b - 1);\n}"],
         shell: &[],
@@ -102,17 +134,29 @@ const IDEAS: &[Idea] = &[
     },
     Idea {
         verbs: &["fibonacci", "fib"],
-        rust: &["fn @f(@b: u32) -> u64 {\n    let (mut x, mut y) = (0, 1);\n    for _ in 0..@b {\n        (x, y) = (y, x + y);\n    }\n    x\n}"],
-        python: &["def @f(@b):\n    x, y = 0, 1\n    for _ in range(@b):\n        x, y = y, x + y\n    return x"],
-        javascript: &["function @f(@b) {\n  let [x, y] = [0, 1];\n  for (let i = 0; i < @b; i++) [x, y] = [y, x + y];\n  return x;\n}"],
+        rust: &[
+            "fn @f(@b: u32) -> u64 {\n    let (mut x, mut y) = (0, 1);\n    for _ in 0..@b {\n        (x, y) = (y, x + y);\n    }\n    x\n}",
+        ],
+        python: &[
+            "def @f(@b):\n    x, y = 0, 1\n    for _ in range(@b):\n        x, y = y, x + y\n    return x",
+        ],
+        javascript: &[
+            "function @f(@b) {\n  let [x, y] = [0, 1];\n  for (let i = 0; i < @b; i++) [x, y] = [y, x + y];\n  return x;\n}",
+        ],
         shell: &[],
         explanation: "`@f` computes the Fibonacci number at place @b, in which each number is the sum of the two before it.",
     },
     Idea {
         verbs: &["read_lines", "load", "lines_of"],
-        rust: &["fn @f(path: &Path) -> io::Result<Vec<String>> {\n    let text = fs::read_to_string(path)?;\n    Ok(text.lines().map(String::from).collect())\n}"],
-        python: &["def @f(path):\n    with open(path) as file:\n        return file.read().splitlines()"],
-        javascript: &["function @f(path) {\n  return fs.readFileSync(path, 'utf8').split('\\n');\n}"],
+        rust: &[
+            "fn @f(path: &Path) -> io::Result<Vec<String>> {\n    let text = fs::read_to_string(path)?;\n    Ok(text.lines().map(String::from).collect())\n}",
+        ],
+        python: &[
+            "def @f(path):\n    with open(path) as file:\n        return file.read().splitlines()",
+        ],
+        javascript: &[
+            "function @f(path) {\n  return fs.readFileSync(path, 'utf8').split('\\n');\n}",
+        ],
         shell: &["@f() {\n  while read -r line; do\n    echo \"$line\"\n  done < \"$1\"\n}"],
         explanation: "`@f` reads the file at the given path and returns its lines.",
     },
@@ -134,7 +178,10 @@ const IDEAS: &[Idea] = &[
     },
     Idea {
         verbs: &["clamp", "limit"],
-        rust: &["fn @f(@b: i32) -> i32 {\n    @b.clamp(0, @n)\n}", "fn @f(@b: i32) -> i32 {\n    if @b < 0 {\n        0\n    } else if @b > @n {\n        @n\n    } else {\n        @b\n    }\n}"],
+        rust: &[
+            "fn @f(@b: i32) -> i32 {\n    @b.clamp(0, @n)\n}",
+            "fn @f(@b: i32) -> i32 {\n    if @b < 0 {\n        0\n    } else if @b > @n {\n        @n\n    } else {\n        @b\n    }\n}",
+        ],
         python: &["def @f(@b):\n    return max(0, min(@b, @n))"],
         javascript: &["function @f(@b) {\n  return Math.max(0, Math.min(@b, @n));\n}"],
         shell: &[],
@@ -142,8 +189,12 @@ const IDEAS: &[Idea] = &[
     },
     Idea {
         verbs: &["find", "index_of", "position"],
-        rust: &["fn @f(@a: &[String], @b: &str) -> Option<usize> {\n    @a.iter().position(|x| x == @b)\n}"],
-        python: &["def @f(@a, @b):\n    for index, x in enumerate(@a):\n        if x == @b:\n            return index\n    return None"],
+        rust: &[
+            "fn @f(@a: &[String], @b: &str) -> Option<usize> {\n    @a.iter().position(|x| x == @b)\n}",
+        ],
+        python: &[
+            "def @f(@a, @b):\n    for index, x in enumerate(@a):\n        if x == @b:\n            return index\n    return None",
+        ],
         javascript: &["function @f(@a, @b) {\n  return @a.indexOf(@b);\n}"],
         shell: &[],
         explanation: "`@f` looks for @b among the @a and returns its position.",
@@ -182,9 +233,15 @@ const IDEAS: &[Idea] = &[
     },
     Idea {
         verbs: &["retry", "try_again"],
-        rust: &["fn @f(run: impl Fn() -> bool) -> bool {\n    for _ in 0..@n {\n        if run() {\n            return true;\n        }\n    }\n    false\n}"],
-        python: &["def @f(run):\n    for _ in range(@n):\n        if run():\n            return True\n    return False"],
-        javascript: &["function @f(run) {\n  for (let i = 0; i < @n; i++) {\n    if (run()) return true;\n  }\n  return false;\n}"],
+        rust: &[
+            "fn @f(run: impl Fn() -> bool) -> bool {\n    for _ in 0..@n {\n        if run() {\n            return true;\n        }\n    }\n    false\n}",
+        ],
+        python: &[
+            "def @f(run):\n    for _ in range(@n):\n        if run():\n            return True\n    return False",
+        ],
+        javascript: &[
+            "function @f(run) {\n  for (let i = 0; i < @n; i++) {\n    if (run()) return true;\n  }\n  return false;\n}",
+        ],
         shell: &["@f() {\n  for i in $(seq @n); do\n    \"$@\" && return 0\n  done\n  return 1\n}"],
         explanation: "`@f` tries to run something up to @n times and stops at the first success.",
     },
@@ -201,14 +258,23 @@ const IDEAS: &[Idea] = &[
         rust: &[],
         python: &[],
         javascript: &[],
-        shell: &["find @a -name '*.tmp' -mtime +@n -delete", "@f() {\n  find @a -mtime +@n -delete\n}"],
+        shell: &[
+            "find @a -name '*.tmp' -mtime +@n -delete",
+            "@f() {\n  find @a -mtime +@n -delete\n}",
+        ],
         explanation: "It deletes files in @a that are older than @n days.",
     },
     Idea {
         verbs: &["grouped", "group_by", "tally"],
-        rust: &["fn @f(@a: &[String]) -> HashMap<String, usize> {\n    let mut counts = HashMap::new();\n    for @b in @a {\n        *counts.entry(@b.clone()).or_insert(0) += 1;\n    }\n    counts\n}"],
-        python: &["def @f(@a):\n    counts = {}\n    for @b in @a:\n        counts[@b] = counts.get(@b, 0) + 1\n    return counts"],
-        javascript: &["function @f(@a) {\n  const counts = {};\n  for (const @b of @a) counts[@b] = (counts[@b] || 0) + 1;\n  return counts;\n}"],
+        rust: &[
+            "fn @f(@a: &[String]) -> HashMap<String, usize> {\n    let mut counts = HashMap::new();\n    for @b in @a {\n        *counts.entry(@b.clone()).or_insert(0) += 1;\n    }\n    counts\n}",
+        ],
+        python: &[
+            "def @f(@a):\n    counts = {}\n    for @b in @a:\n        counts[@b] = counts.get(@b, 0) + 1\n    return counts",
+        ],
+        javascript: &[
+            "function @f(@a) {\n  const counts = {};\n  for (const @b of @a) counts[@b] = (counts[@b] || 0) + 1;\n  return counts;\n}",
+        ],
         shell: &["@f() {\n  sort @a.txt | uniq -c\n}"],
         explanation: "`@f` counts how often each of the @a occurs.",
     },
@@ -216,20 +282,48 @@ const IDEAS: &[Idea] = &[
 
 /// Plural and singular of what the functions work on.
 const NOUNS: &[(&str, &str)] = &[
-    ("numbers", "number"), ("values", "value"), ("prices", "price"), ("items", "item"), ("scores", "score"), ("names", "name"),
-    ("orders", "order"), ("users", "user"), ("words", "word"), ("points", "point"), ("sizes", "size"), ("ages", "age"),
-    ("weights", "weight"), ("entries", "entry"), ("rows", "row"), ("costs", "cost"), ("files", "file"), ("tags", "tag"),
-    ("amounts", "amount"), ("lengths", "length"), ("messages", "message"), ("tokens", "token"), ("nodes", "node"), ("keys", "key"),
+    ("numbers", "number"),
+    ("values", "value"),
+    ("prices", "price"),
+    ("items", "item"),
+    ("scores", "score"),
+    ("names", "name"),
+    ("orders", "order"),
+    ("users", "user"),
+    ("words", "word"),
+    ("points", "point"),
+    ("sizes", "size"),
+    ("ages", "age"),
+    ("weights", "weight"),
+    ("entries", "entry"),
+    ("rows", "row"),
+    ("costs", "cost"),
+    ("files", "file"),
+    ("tags", "tag"),
+    ("amounts", "amount"),
+    ("lengths", "length"),
+    ("messages", "message"),
+    ("tokens", "token"),
+    ("nodes", "node"),
+    ("keys", "key"),
 ];
 
 const ASKS: &[&str] = &[
-    "Explain this code.", "Explain this code.", "Explain this code.", "What does this [code|function] do?", "Explain this function.",
+    "Explain this code.",
+    "Explain this code.",
+    "Explain this code.",
+    "What does this [code|function] do?",
+    "Explain this function.",
     "[Please explain|Explain] this [snippet|script|function] [to me|briefly|].",
 ];
 
 const SYSTEMS: &[&str] = &[
-    "You explain source code to a programmer.", "You explain source code to a programmer.", "You explain source code to a programmer.",
-    "You explain [code|source code|programs]. Be brief.", HEARTH, "",
+    "You explain source code to a programmer.",
+    "You explain source code to a programmer.",
+    "You explain source code to a programmer.",
+    "You explain [code|source code|programs]. Be brief.",
+    HEARTH,
+    "",
 ];
 
 /// A short function and what it does.

@@ -178,7 +178,8 @@ fn compose(
     let opening = if rng.chance(85) { "{greeting} {first},\n\n" } else { "" };
     let greeting = slots.expand(rng, opening);
     let signature = signature(rng, company, name, sender);
-    let quote = if !company && size != Size::Short && rng.chance(30) { quote(rng) } else { String::new() };
+    let quote =
+        if !company && size != Size::Short && rng.chance(30) { quote(rng) } else { String::new() };
     format!("{greeting}{paragraphs}{signature}{quote}")
 }
 
@@ -231,7 +232,9 @@ fn with_headers(rng: &mut Rng, sender: &str, name: &str, subject: &str, body: &s
         head.push_str(&slots.expand(rng, "To: {first} {last}\n"));
     }
     if rng.chance(20) {
-        head.push_str(&slots.expand(rng, "Date: [{date}|2026-0{digit}-1{digit2} {hour}:{minute}]\n"));
+        head.push_str(
+            &slots.expand(rng, "Date: [{date}|2026-0{digit}-1{digit2} {hour}:{minute}]\n"),
+        );
     }
     format!("{head}Subject: {subject}\n\n{body}")
 }

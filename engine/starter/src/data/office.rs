@@ -79,8 +79,14 @@ pub(super) fn triage(rng: &mut Rng, size: Size) -> Example {
             "Does this mail need an answer[ from me|]? [Answer yes or no.|Yes or no?]",
             if letter.wants_answer { "yes" } else { "no" },
         ),
-        8 => ("Is this [mail |]urgent? [Answer yes or no.|Yes or no?]", yes(letter.label == "urgent")),
-        _ => ("Is this a newsletter? [Answer yes or no.|Yes or no?]", yes(letter.label == "newsletter")),
+        8 => (
+            "Is this [mail |]urgent? [Answer yes or no.|Yes or no?]",
+            yes(letter.label == "urgent"),
+        ),
+        _ => (
+            "Is this a newsletter? [Answer yes or no.|Yes or no?]",
+            yes(letter.label == "newsletter"),
+        ),
     };
     let ask = Slots::default().expand(rng, ask);
     let user = match (system.contains("work, personal"), rng.chance(75)) {

@@ -46,8 +46,7 @@ impl AdamW {
             vars.iter().zip(gradients).zip(&mut self.moments)
         {
             // Norms are not drawn towards zero.
-            let decay =
-                if var.rank() > 1 { (1.0 - rate * train.weight_decay) as f32 } else { 1.0 };
+            let decay = if var.rank() > 1 { (1.0 - rate * train.weight_decay) as f32 } else { 1.0 };
             let mut values = var.flatten_all()?.to_vec1::<f32>()?;
             for (((value, g), mean), square) in
                 values.iter_mut().zip(gradient.iter_mut()).zip(mean).zip(square)
