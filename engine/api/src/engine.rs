@@ -281,6 +281,8 @@ fn run(backend: &dyn Backend, shared: &Shared) {
             Job::Generate { request, events, cancel, done } => {
                 let result = match model.as_mut() {
                     None => Err(EngineError::NoModel),
+                    // Withdrawn while it waited: its prompt is not even read.
+                    Some(_) if cancel.load(Ordering::Relaxed) => Ok(Generated::cancelled()),
                     Some(model) => model.generate(&request, &mut |event| {
                         if events.blocking_send(event).is_err() {
                             return ControlFlow::Break(());

@@ -217,6 +217,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_withdrawn_while_waiting_is_not_begun() {
+        let (asked, seen) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let backend = FakeBackend::new(move |prompt| {
+            asked.send(format!("{prompt:?}")).unwrap();
+            wait.lock().unwrap().recv().ok();
+            "done".into()
+        });
+        let engine = loaded(backend).await;
+        let first = engine.generate(chat("first")).unwrap();
+        let second = engine.generate(chat("second")).unwrap();
+        assert!(seen.recv().unwrap().contains("first"));
+        second.cancel_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+        go.send(()).unwrap();
+        assert_eq!(first.finish().await.unwrap().text, "done");
+        let second = second.finish().await.unwrap();
+        assert_eq!((second.stop, second.usage), (StopReason::Cancelled, Usage::default()));
+        assert!(seen.try_recv().is_err(), "the script was asked for it");
+    }
+
+    #[tokio::test]
     async fn overflow_is_reported_not_cut() {
         let engine = loaded(FakeBackend::default().with_context(2)).await;
         let result = engine.generate(chat("a b c d")).unwrap().finish().await;

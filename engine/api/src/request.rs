@@ -185,6 +185,18 @@ pub struct Generated {
     pub usage: Usage,
 }
 
+impl Generated {
+    /// Of a request that was withdrawn before it began.
+    pub(crate) fn cancelled() -> Self {
+        Self {
+            text: String::new(),
+            tokens: Vec::new(),
+            stop: StopReason::Cancelled,
+            usage: Usage::default(),
+        }
+    }
+}
+
 /// A step of a running request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GenerateEvent {
