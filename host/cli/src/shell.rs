@@ -78,7 +78,9 @@ impl Shell {
     pub(crate) fn start(vault_dir: Option<PathBuf>) -> Result<Self, Failure> {
         let options = hearth_app::Options { vault_dir };
         let session = hearth_app::open(options, Arc::new(|| {}))?;
-        Ok(Self { handle: session.handle(), _session: session })
+        let handle = session.handle();
+        handle.load_model_when_asked();
+        Ok(Self { handle, _session: session })
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

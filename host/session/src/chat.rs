@@ -13,7 +13,7 @@ use hearth_base::{ConversationId, DocumentId, MessageId};
 use hearth_engine_api::{
     GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Sampling, StopReason,
 };
-use hearth_vault::{ChatTurn, NewTurn, Speaker};
+use hearth_vault::{ChatTurn, NewTurn, Speaker, StoreError};
 
 use crate::{
     Answering, Command, ConversationView, Event, Reply, Ticket, UserError, event_loop::EventLoop,
@@ -95,6 +95,7 @@ impl EventLoop {
         if let Some(id) = question.conversation {
             self.show_answering(id, Some(beginning(ticket)));
         }
+        self.load_waiting_model();
         self.spawn(ticket, |task| async move {
             let mut conversation = question.conversation;
             let result = answer(&task, question, &mut conversation).await;
@@ -176,7 +177,7 @@ async fn answer(
     task.show_async(Change::Answering(id, Some(beginning(task.ticket)))).await;
     tokio::select! {
         () = task.ctx.loads_done() => {}
-        () = task.cancel.cancelled() => return Err(UserError::cancelled("The answer was stopped.")),
+        () = task.cancel.cancelled() => return Err(stopped_answer()),
     }
     let model = task.ctx.engine.info().await.ok_or_else(UserError::no_model)?;
     let plan = prompt::plan(&task.ctx.engine, asked.turns, model.context_tokens).await?;
@@ -195,7 +196,11 @@ async fn answer(
         .as_ref()
         .is_ok_and(|done| matches!(done.stop, StopReason::MaxTokens | StopReason::ContextFull));
     task.blocking(move |task| {
-        task.vault().update_turn(turn, &text, stopped)?;
+        match task.vault().update_turn(turn, &text, stopped) {
+            // The conversation was deleted while the model spoke.
+            Err(StoreError::NotFound { .. }) => return Err(stopped_answer()),
+            other => other?,
+        }
         if cut {
             let words = "The answer was cut off here: it reached the most this model can write \
                          in one go. Ask it to go on.";
@@ -206,6 +211,10 @@ async fn answer(
     .await?;
     let Generated { text, stop, usage, .. } = done.map_err(|failed| failed.error)?;
     Ok(Reply::Answered { conversation: id, text, stop, usage })
+}
+
+fn stopped_answer() -> UserError {
+    UserError::cancelled("The answer was stopped.")
 }
 
 /// Saves the user's turn before anything is asked of the model.

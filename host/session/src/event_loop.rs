@@ -41,6 +41,8 @@ pub(crate) struct EventLoop {
     pub(crate) runs: Runs,
     pub(crate) questions: BTreeMap<u64, PickAnswer>,
     pub(crate) panels_stale: bool,
+    /// The default model is not loaded until something needs it.
+    pub(crate) model_waits: bool,
     stamps: BTreeMap<Slot, Stamp>,
     next_notice: u64,
     shared: Arc<ArcSwap<View>>,
@@ -68,6 +70,7 @@ impl EventLoop {
             runs: Runs::default(),
             questions: BTreeMap::new(),
             panels_stale: false,
+            model_waits: false,
             stamps: BTreeMap::new(),
             next_notice: 1,
             shared,

@@ -107,6 +107,12 @@ impl SessionHandle {
         self.ctx.post.try_send(Msg::Command(ticket, command)).map(|()| ticket).map_err(|_full| Busy)
     }
 
+    /// From the next unlocking on, the default model is loaded when it is first needed rather than at once: for shells
+    /// that come for one command.
+    pub fn load_model_when_asked(&self) {
+        self.ctx.model_when_asked.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
     /// Everything there is to show, as of now.
     pub fn view(&self) -> Arc<View> {
         self.view.load_full()

@@ -1,6 +1,9 @@
 //! Models: which there are, which is loaded.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 use hearth_base::ModelId;
 use hearth_broker::{ModelFacts, ModelTrust};
@@ -32,6 +35,7 @@ impl EventLoop {
         match command {
             Command::AddModel(path) => self.spawn(ticket, |task| add(task, path)),
             Command::LoadModel(id) => {
+                self.model_waits = false;
                 self.load(ticket, Choice::This(id));
             }
             Command::UnloadModel => self.spawn(ticket, |task| async move {
@@ -69,8 +73,22 @@ impl EventLoop {
         });
     }
 
-    /// Loads what was last used, in the background.
+    /// Loads what was last used, in the background, unless that is to wait until it is needed.
     pub(crate) fn load_default_model(&mut self) {
+        self.model_waits = self.ctx.model_when_asked.load(Ordering::SeqCst);
+        if !self.model_waits {
+            self.load_default();
+        }
+    }
+
+    /// Loads what was last used if that has waited until now.
+    pub(crate) fn load_waiting_model(&mut self) {
+        if std::mem::take(&mut self.model_waits) && self.view.models.loaded.is_none() {
+            self.load_default();
+        }
+    }
+
+    fn load_default(&mut self) {
         if self.view.models.models.iter().any(|model| model.is_default) {
             self.load(self.ctx.next_ticket(), Choice::Default);
         }

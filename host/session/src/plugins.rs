@@ -297,7 +297,14 @@ fn check_setting(manifest: &Manifest, key: &str, value: &SettingValue) -> Result
 pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
     let mut plugins = Vec::new();
     for record in task.vault().plugins()? {
-        let manifest = manifest_of(&record)?;
+        let manifest = match manifest_of(&record) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // One that an earlier Hearth took and this one does not must not keep the vault closed.
+                tracing::warn!(plugin = %record.id, %error, "a plugin is left out");
+                continue;
+            }
+        };
         let grant = task.vault().grant(&record.id)?;
         let granted = !grant.capabilities.is_empty() || !grant.slots.is_empty();
         let mut settings = defaults(&manifest);

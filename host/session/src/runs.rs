@@ -100,6 +100,7 @@ impl EventLoop {
     }
 
     fn launch(&mut self, ticket: Ticket, plugin: PluginId, start: Start) {
+        self.load_waiting_model();
         let Some(task) = self.task(ticket) else { return };
         let runs = self.runs.by_plugin.entry(plugin.clone()).or_default();
         runs.guest = Some(ticket);

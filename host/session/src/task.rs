@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::UNIX_EPOCH,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Ctx {
     stamps: AtomicU64,
     /// Held while a vault is being opened or closed.
     pub(crate) door: tokio::sync::Mutex<()>,
+    /// Load the default model when it is first needed rather than at unlock.
+    pub(crate) model_when_asked: AtomicBool,
     /// How many loads of a model are under way.
     loads: watch::Sender<usize>,
 }
@@ -56,6 +58,7 @@ impl Ctx {
             tickets: AtomicU64::new(1),
             stamps: AtomicU64::new(1),
             door: tokio::sync::Mutex::default(),
+            model_when_asked: AtomicBool::new(false),
             loads: watch::Sender::new(0),
         }
     }

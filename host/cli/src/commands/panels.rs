@@ -169,7 +169,9 @@ impl Printer {
                 0
             }
         };
-        self.out.piece(value.text.get(done..).unwrap_or_default());
+        // Blank lines at the end wait for what may follow them.
+        let text = value.text.trim_end();
+        self.out.piece(text.get(done..).unwrap_or_default());
         let through = !matches!(value.state, ValueState::Waiting | ValueState::Streaming);
         if let ValueState::Failed(reason) = &value.state {
             self.out.piece(&format!("[failed: {reason}]"));
@@ -177,7 +179,7 @@ impl Printer {
         if through {
             self.out.text("");
         }
-        self.printed.insert(value.id, (value.text.len(), through));
+        self.printed.insert(value.id, (text.len().max(done), through));
         through
     }
 

@@ -167,3 +167,37 @@ fn models_are_added_chosen_and_removed() {
     assert_eq!(view.models.models.len(), 1);
     assert!(view.models.models[0].is_default);
 }
+
+#[test]
+fn a_model_can_wait_until_it_is_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Setting::default().start(dir.path());
+    let handle = session.handle();
+    handle.load_model_when_asked();
+    crate::stage::run(&handle, Command::CreateVault(crate::stage::passphrase())).unwrap();
+    assert!(handle.view().models.loaded.is_none() && handle.view().jobs.is_empty());
+    let (_, text, _) = answered(crate::stage::run(&handle, ask(None, "now")).unwrap());
+    assert_eq!(text, "fake: now");
+    assert!(handle.view().models.loaded.is_some());
+}
+
+#[test]
+fn a_conversation_deleted_while_the_model_speaks_is_gone() {
+    let backend =
+        FakeBackend::new(|_| "word ".repeat(2000)).with_token_delay(Duration::from_millis(1));
+    let stage = Setting { backend, ..Setting::default() }.open();
+    let pending = stage.handle.start(ask(None, "speak")).unwrap();
+    let mut deleted = false;
+    let error = pending
+        .wait(&mut |event| {
+            if let Event::Answer { conversation, .. } = event
+                && !deleted
+            {
+                deleted = true;
+                stage.handle.send(Command::DeleteConversation(*conversation)).unwrap();
+            }
+        })
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Cancelled, "{error:?}");
+    assert!(stage.view().conversation.is_none() && stage.view().conversations.is_empty());
+}

@@ -232,7 +232,10 @@ fn gestures_wait_for_the_plugin_and_none_is_lost() {
 #[test]
 fn a_run_that_is_stopped_suspends_the_plugin_until_resumed() {
     let never = Arc::new(AtomicBool::new(false));
+    let entered = Arc::new(AtomicBool::new(false));
+    let in_guest = Arc::clone(&entered);
     let guests = Scripted::new(move |_, _, cancel| {
+        in_guest.store(true, Ordering::SeqCst);
         if wait_for(&never, cancel) {
             GuestEnd::Returned(Ok(()))
         } else {
@@ -242,7 +245,7 @@ fn a_run_that_is_stopped_suspends_the_plugin_until_resumed() {
     let stage = Setting { guests, ..Setting::default() }.open();
     let plugin = stage.install(DIGEST);
     let pending = stage.handle.start(start(&plugin)).unwrap();
-    until(&stage.handle, "it runs", |view| view.plugins[0].running.is_some());
+    until(&stage.handle, "it runs", |_| entered.load(Ordering::SeqCst));
     stage.handle.send(Command::Cancel(pending.ticket())).unwrap();
     assert_eq!(pending.wait(&mut |_| {}).unwrap_err().kind, ErrorKind::Cancelled);
     assert!(stage.view().plugins[0].suspended.is_some());
