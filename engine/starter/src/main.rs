@@ -1,16 +1,31 @@
 //! `hearth-starter`: makes the starter model, step by step.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a command line tool")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
-use hearth_engine_api::ChatMessage;
+use hearth_engine_api::{ChatMessage, Role};
 use hearth_starter::{
     Checkpoint, Format, Recipe, Speaker, StarterError, Trainer, Vocabulary, checkpoint_path,
     data::{Split, Task},
     export, lead, measure, plot, read_journal,
 };
+
+/// What the mail summariser tells the model.
+const SUMMARISE: &str = "You summarise e-mail for its reader. \
+    Answer in one to three short lines: who wants what, and by when.";
+
+/// File of the tokenizer in the folder.
+const TOKENIZER: &str = "tokenizer.json";
+
+/// Longest answer asked for.
+const ANSWER_TOKENS: u32 = 120;
 
 const TASKS: [Task; 7] = [
     Task::Summary,
@@ -76,6 +91,14 @@ enum Step {
         #[arg(long, default_value_t = 10)]
         count: u64,
     },
+    /// Prints a model's summary of a mail.
+    Summarise {
+        /// The model.
+        #[arg(long)]
+        model: PathBuf,
+        /// A file that holds `From: …`, `Subject: …`, an empty line and the mail.
+        mail: PathBuf,
+    },
     /// Counts the right answers of a model to held-out examples.
     Measure {
         /// The model.
@@ -97,78 +120,106 @@ fn main() -> ExitCode {
     match run(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("error: {error}");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(args: Args) -> Result<(), StarterError> {
-    let recipe = Recipe::read(&args.recipe)?;
-    let tokenizer = args.folder.join("tokenizer.json");
-    match args.step {
+fn run(Args { recipe, folder, step }: Args) -> Result<(), StarterError> {
+    let recipe = Recipe::read(&recipe)?;
+    match step {
         Step::Data { count, from } => {
-            let generator = recipe.generator(Split::HeldOut);
-            for index in from..from + count {
-                let example = generator.example(index);
-                println!("##### {index} {:?}", example.task);
-                for message in &example.messages {
-                    println!("<{:?}>\n{}", message.role, message.content);
-                }
-            }
+            print_data(&recipe, from..from + count);
+            Ok(())
         }
-        Step::Tokenizer { examples } => {
-            let generator = recipe.generator(Split::Train);
-            let vocabulary = Vocabulary::train(&generator, examples, recipe.model.vocab)?;
-            vocabulary.write(&tokenizer)?;
-            println!("{} tokens", vocabulary.size());
-            let held_out = recipe.generator(Split::HeldOut);
-            for task in [Task::Summary, Task::Question, Task::Code, Task::Triage, Task::Chat] {
-                let mut lengths: Vec<usize> = (0..300)
-                    .map(|i| Ok(vocabulary.example(&held_out.example_of(task, i), 1.0)?.ids.len()))
-                    .collect::<Result<_, StarterError>>()?;
-                lengths.sort_unstable();
-                println!("{task:?}: median {} tokens, longest {}", lengths[150], lengths[299]);
-            }
-        }
+        Step::Tokenizer { examples } => make_tokenizer(&recipe, &folder, examples),
         Step::Train { threads } => {
-            let vocabulary = Vocabulary::read(&tokenizer)?;
-            let mut trainer = Trainer::open(recipe, vocabulary, &args.folder, threads)?;
+            let mut trainer = Trainer::open(recipe, vocabulary(&folder)?, &folder, threads)?;
             println!("from step {}", trainer.steps_done());
-            trainer.run(&args.folder, &mut |entry| println!("{entry:?}"))?;
+            trainer.run(&folder, &mut |entry| println!("{entry:?}"))
         }
         Step::Export { format, to } => {
-            let checkpoint = Checkpoint::read(&checkpoint_path(&args.folder))?;
-            let bytes = export(&checkpoint, &Vocabulary::read(&tokenizer)?, format, &to)?;
+            let checkpoint = Checkpoint::read(&checkpoint_path(&folder))?;
+            let bytes = export(&checkpoint, &vocabulary(&folder)?, format, &to)?;
             println!("{bytes} bytes after {} steps", checkpoint.step);
+            Ok(())
         }
-        Step::Sample { model, count } => {
-            let mut speaker = Speaker::open(&model)?;
-            let generator = recipe.generator(Split::HeldOut);
-            for index in 0..count {
-                let example = generator.example(index);
-                for message in example.prompt() {
-                    println!("<{:?}>\n{}", message.role, message.content);
-                }
-                println!("<Expected>\n{}", example.answer());
-                println!("<Got>\n{}\n", speaker.answer(example.prompt(), 120)?);
-            }
-        }
-        Step::Measure { model, count } => {
-            let mut speaker = Speaker::open(&model)?;
-            let generator = recipe.generator(Split::HeldOut);
-            for task in TASKS {
-                let answer = &mut |prompt: &[ChatMessage]| speaker.answer(prompt, 120);
-                println!("{task:?}: {:?}", measure(&generator, task, count, answer)?);
-            }
-            let lead = measure(&generator, Task::Summary, count, &mut |prompt| Ok(lead(prompt)))?;
-            println!("lead of the mail: {lead:?}");
-        }
+        Step::Sample { model, count } => print_samples(&recipe, &model, count),
+        Step::Summarise { model, mail } => print_summary(&model, &mail),
+        Step::Measure { model, count } => print_scores(&recipe, &model, count),
         Step::Plot { to } => {
-            let entries = read_journal(&args.folder.join("journal.jsonl"))?;
-            std::fs::write(&to, plot(&recipe.name, &entries))
-                .map_err(|source| StarterError::Io { source, path: to })?;
+            let entries = read_journal(&folder.join("journal.jsonl"))?;
+            fs::write(&to, plot(&recipe.name, &entries)).map_err(io(&to))
         }
     }
+}
+
+fn vocabulary(folder: &Path) -> Result<Vocabulary, StarterError> {
+    Vocabulary::read(&folder.join(TOKENIZER))
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> StarterError + '_ {
+    move |source| StarterError::Io { source, path: path.to_owned() }
+}
+
+fn print_data(recipe: &Recipe, indices: Range<u64>) {
+    let generator = recipe.generator(Split::HeldOut);
+    for index in indices {
+        let example = generator.example(index);
+        println!("##### {index} {:?}", example.task);
+        for message in &example.messages {
+            println!("<{:?}>\n{}", message.role, message.content);
+        }
+    }
+}
+
+fn make_tokenizer(recipe: &Recipe, folder: &Path, examples: u64) -> Result<(), StarterError> {
+    fs::create_dir_all(folder).map_err(io(folder))?;
+    let generator = recipe.generator(Split::Train);
+    let vocabulary = Vocabulary::train(&generator, examples, recipe.model.vocab)?;
+    vocabulary.write(&folder.join(TOKENIZER))?;
+    println!("{} tokens", vocabulary.size());
+    let held_out = recipe.generator(Split::HeldOut);
+    for task in TASKS {
+        let mut lengths: Vec<usize> = (0..300)
+            .map(|i| Ok(vocabulary.example(&held_out.example_of(task, i), 1.0)?.ids.len()))
+            .collect::<Result<_, StarterError>>()?;
+        lengths.sort_unstable();
+        println!("{task:?}: median {} tokens, longest {}", lengths[150], lengths[299]);
+    }
+    Ok(())
+}
+
+fn print_samples(recipe: &Recipe, model: &Path, count: u64) -> Result<(), StarterError> {
+    let mut speaker = Speaker::open(model)?;
+    let generator = recipe.generator(Split::HeldOut);
+    for index in 0..count {
+        let example = generator.example(index);
+        for message in example.prompt() {
+            println!("<{:?}>\n{}", message.role, message.content);
+        }
+        println!("<Expected>\n{}", example.answer());
+        println!("<Got>\n{}\n", speaker.answer(example.prompt(), ANSWER_TOKENS)?);
+    }
+    Ok(())
+}
+
+fn print_summary(model: &Path, mail: &Path) -> Result<(), StarterError> {
+    let text = fs::read_to_string(mail).map_err(io(mail))?;
+    let prompt = [ChatMessage::new(Role::System, SUMMARISE), ChatMessage::new(Role::User, text)];
+    println!("{}", Speaker::open(model)?.answer(&prompt, ANSWER_TOKENS)?);
+    Ok(())
+}
+
+fn print_scores(recipe: &Recipe, model: &Path, count: u64) -> Result<(), StarterError> {
+    let mut speaker = Speaker::open(model)?;
+    let generator = recipe.generator(Split::HeldOut);
+    for task in TASKS {
+        let answer = &mut |prompt: &[ChatMessage]| speaker.answer(prompt, ANSWER_TOKENS);
+        println!("{task:?}: {:?}", measure(&generator, task, count, answer)?);
+    }
+    let lead = measure(&generator, Task::Summary, count, &mut |prompt| Ok(lead(prompt)))?;
+    println!("Lead of the mail: {lead:?}");
     Ok(())
 }
