@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
@@ -131,10 +132,17 @@ impl Engine {
         answer.await.unwrap_or(Err(LoadError::EngineGone))
     }
 
-    /// Drops the loaded model and its cache.
+    /// Drops the loaded model and its cache, ahead of everything that waits; what waits is answered as without a model.
     pub async fn unload(&self) {
         let (reply, answer) = oneshot::channel();
-        self.push(Job::Unload(reply), false);
+        {
+            let mut queues = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            if queues.closed {
+                return;
+            }
+            queues.foreground.push_front(Job::Unload(reply));
+        }
+        self.shared.wake.notify_one();
         answer.await.ok();
     }
 
@@ -149,9 +157,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoModel`], or the template's refusal.
-    pub async fn count_tokens(&self, prompt: Prompt) -> Result<u32, EngineError> {
+    pub async fn count_tokens(
+        &self,
+        prompt: Prompt,
+        priority: Priority,
+    ) -> Result<u32, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.push(Job::CountTokens(prompt, reply), false);
+        self.push(Job::CountTokens(prompt, reply), priority == Priority::Background);
         answer.await.unwrap_or(Err(EngineError::EngineGone))
     }
 
@@ -159,9 +171,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoModel`], or `Invalid` where `max_tokens` is 0.
-    pub async fn split(&self, text: String, max_tokens: u32) -> Result<Vec<String>, EngineError> {
+    pub async fn split(
+        &self,
+        text: String,
+        max_tokens: u32,
+        priority: Priority,
+    ) -> Result<Vec<String>, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.push(Job::Split(text, max_tokens, reply), false);
+        self.push(Job::Split(text, max_tokens, reply), priority == Priority::Background);
         answer.await.unwrap_or(Err(EngineError::EngineGone))
     }
 
@@ -187,6 +204,10 @@ impl Engine {
 
     fn push(&self, job: Job, background: bool) {
         let mut queues = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if queues.closed {
+            // Dropping the job drops its reply channel, which is how the waiter learns of it.
+            return;
+        }
         if background {
             queues.background.push_back(job);
         } else {
@@ -244,54 +265,80 @@ fn next_job(shared: &Shared) -> Option<Job> {
     }
 }
 
+/// Closes the queues however the thread ends, so that nobody waits for an answer that never comes.
+struct CloseOnExit<'a>(&'a Shared);
+
+impl Drop for CloseOnExit<'_> {
+    fn drop(&mut self) {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.closed = true;
+        queues.foreground.clear();
+        queues.background.clear();
+    }
+}
+
 fn run(backend: &dyn Backend, shared: &Shared) {
+    let _close = CloseOnExit(shared);
     let mut model: Option<Box<dyn LanguageModel>> = None;
-    // A closed reply channel means nobody waits any more, which is no error: hence `.ok()` on the sends.
     while let Some(job) = next_job(shared) {
-        match job {
-            Job::Inspect(path, options, reply) => {
-                reply.send(backend.inspect(&path, &options)).ok();
-            }
-            Job::Load(path, options, progress, cancel, reply) => {
-                let loaded = backend.load(&path, &options, &mut |share| {
-                    progress.try_send(share).ok();
+        // Model files are hostile input to the libraries that read and run them. A panic costs the job, whose waiter is
+        // told so by its dropped channel, and the model, whose state nobody vouches for; never the thread.
+        let done = catch_unwind(AssertUnwindSafe(|| perform(backend, &mut model, job)));
+        if done.is_err() {
+            tracing::error!("a model panicked and was unloaded");
+            model = None;
+        }
+    }
+}
+
+/// A closed reply channel means nobody waits any more, which is no error: hence `.ok()` on the sends.
+fn perform(backend: &dyn Backend, model: &mut Option<Box<dyn LanguageModel>>, job: Job) {
+    match job {
+        Job::Inspect(path, options, reply) => {
+            reply.send(backend.inspect(&path, &options)).ok();
+        }
+        Job::Load(path, options, progress, cancel, reply) => {
+            let loaded = backend.load(&path, &options, &mut |share| {
+                progress.try_send(share).ok();
+                stop_if(&cancel)
+            });
+            reply
+                .send(loaded.map(|new| {
+                    let info = new.info().clone();
+                    *model = Some(new);
+                    info
+                }))
+                .ok();
+        }
+        Job::Unload(reply) => {
+            *model = None;
+            reply.send(()).ok();
+        }
+        Job::Info(reply) => {
+            reply.send(model.as_ref().map(|m| m.info().clone())).ok();
+        }
+        // Counting and splitting cannot be broken off, so those that nobody waits for are not begun.
+        Job::CountTokens(_, reply) if reply.is_closed() => {}
+        Job::CountTokens(prompt, reply) => {
+            reply.send(with(model.as_deref(), |m| m.count_tokens(&prompt))).ok();
+        }
+        Job::Split(_, _, reply) if reply.is_closed() => {}
+        Job::Split(text, max_tokens, reply) => {
+            reply.send(with(model.as_deref(), |m| m.split(&text, max_tokens))).ok();
+        }
+        Job::Generate { request, events, cancel, done } => {
+            let result = match model.as_mut() {
+                None => Err(EngineError::NoModel),
+                // Withdrawn while it waited: its prompt is not even read.
+                Some(_) if cancel.load(Ordering::Relaxed) => Ok(Generated::cancelled()),
+                Some(model) => model.generate(&request, &mut |event| {
+                    if events.blocking_send(event).is_err() {
+                        return ControlFlow::Break(());
+                    }
                     stop_if(&cancel)
-                });
-                reply
-                    .send(loaded.map(|new| {
-                        let info = new.info().clone();
-                        model = Some(new);
-                        info
-                    }))
-                    .ok();
-            }
-            Job::Unload(reply) => {
-                model = None;
-                reply.send(()).ok();
-            }
-            Job::Info(reply) => {
-                reply.send(model.as_ref().map(|m| m.info().clone())).ok();
-            }
-            Job::CountTokens(prompt, reply) => {
-                reply.send(with(model.as_deref(), |m| m.count_tokens(&prompt))).ok();
-            }
-            Job::Split(text, max_tokens, reply) => {
-                reply.send(with(model.as_deref(), |m| m.split(&text, max_tokens))).ok();
-            }
-            Job::Generate { request, events, cancel, done } => {
-                let result = match model.as_mut() {
-                    None => Err(EngineError::NoModel),
-                    // Withdrawn while it waited: its prompt is not even read.
-                    Some(_) if cancel.load(Ordering::Relaxed) => Ok(Generated::cancelled()),
-                    Some(model) => model.generate(&request, &mut |event| {
-                        if events.blocking_send(event).is_err() {
-                            return ControlFlow::Break(());
-                        }
-                        stop_if(&cancel)
-                    }),
-                };
-                done.send(result).ok();
-            }
+                }),
+            };
+            done.send(result).ok();
         }
     }
 }

@@ -50,8 +50,8 @@ pub enum LoadError {
     /// Somebody asked for it to stop.
     #[error("loading was cancelled")]
     Cancelled,
-    /// The engine's thread is gone.
-    #[error("the engine has shut down")]
+    /// The work was lost: the model crashed and was unloaded, or the engine has shut down.
+    #[error("the model crashed, or the engine has shut down")]
     EngineGone,
 }
 
@@ -96,7 +96,7 @@ pub enum EngineError {
         /// Length of the queue.
         waiting: usize,
     },
-    /// The engine's thread is gone.
-    #[error("the engine has shut down")]
+    /// The work was lost: the model crashed and was unloaded, or the engine has shut down.
+    #[error("the model crashed, or the engine has shut down")]
     EngineGone,
 }

@@ -239,6 +239,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_panic_costs_the_job_and_the_model_not_the_engine() {
+        let engine = loaded(FakeBackend::new(|_| panic!("a test's panic"))).await;
+        let lost = engine.generate(chat("x")).unwrap().finish().await;
+        assert!(matches!(lost, Err(EngineError::EngineGone)), "{lost:?}");
+        assert!(engine.info().await.is_none());
+        engine.unload().await;
+        let next = engine.generate(chat("x")).unwrap().finish().await;
+        assert!(matches!(next, Err(EngineError::NoModel)), "{next:?}");
+    }
+
+    #[tokio::test]
+    async fn unloading_goes_before_all_that_waits() {
+        let (begun, seen) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let engine = loaded(FakeBackend::new(move |_| {
+            begun.send(()).unwrap();
+            wait.lock().unwrap().recv().ok();
+            "done".into()
+        }))
+        .await;
+        let running = engine.generate(chat("first")).unwrap();
+        let waiting = engine.generate(chat("second")).unwrap();
+        seen.recv().unwrap();
+        let unload = tokio::spawn({
+            let engine = engine.clone();
+            async move { engine.unload().await }
+        });
+        // The unloading stands in the queue before the model is let go on.
+        tokio::task::yield_now().await;
+        go.send(()).unwrap();
+        assert_eq!(running.finish().await.unwrap().text, "done");
+        unload.await.unwrap();
+        assert!(matches!(waiting.finish().await, Err(EngineError::NoModel)));
+    }
+
+    #[tokio::test]
     async fn overflow_is_reported_not_cut() {
         let engine = loaded(FakeBackend::default().with_context(2)).await;
         let result = engine.generate(chat("a b c d")).unwrap().finish().await;

@@ -106,13 +106,13 @@ pub(crate) fn start(engine: &Engine, permit: Permit<Ask>) -> Result<Generation, 
 /// Cuts a text.
 pub(crate) async fn split(engine: &Engine, permit: Permit<Split>) -> Result<Vec<String>, Fault> {
     let (Split { text, max_tokens }, _scope) = permit.redeem();
-    Ok(engine.split(text.to_string(), max_tokens).await?)
+    Ok(engine.split(text.to_string(), max_tokens, Priority::Background).await?)
 }
 
 /// Measures a prompt.
 pub(crate) async fn measure(engine: &Engine, permit: Permit<Measure>) -> Result<u32, Fault> {
     let (Measure(prompt), _scope) = permit.redeem();
-    Ok(engine.count_tokens(prompt).await?)
+    Ok(engine.count_tokens(prompt, Priority::Background).await?)
 }
 
 /// The request behind an [`Ask`]. Plugins always wait for the user's own requests.

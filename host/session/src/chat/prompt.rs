@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hearth_base::DocumentId;
-use hearth_engine_api::{ChatMessage, Engine, Prompt, Role};
+use hearth_engine_api::{ChatMessage, Engine, Priority, Prompt, Role};
 use hearth_vault::Speaker;
 
 use crate::UserError;
@@ -142,7 +142,9 @@ async fn shorten(
     }
     let mut lengths = Vec::new();
     for document in &whole {
-        lengths.push(engine.count_tokens(Prompt::Text(document.text.clone())).await?);
+        lengths.push(
+            engine.count_tokens(Prompt::Text(document.text.clone()), Priority::Interactive).await?,
+        );
     }
     let mut left = room - bare_tokens;
     for _ in 0..ROUNDS {
@@ -154,7 +156,8 @@ async fn shorten(
                 (true, _) => original.text.clone(),
                 (false, 0) => String::new(),
                 (false, _) => {
-                    let pieces = engine.split(original.text.clone(), limit).await?;
+                    let pieces =
+                        engine.split(original.text.clone(), limit, Priority::Interactive).await?;
                     pieces.into_iter().next().unwrap_or_default()
                 }
             };
@@ -212,7 +215,7 @@ fn rendered(turns: &[Turn]) -> Vec<ChatMessage> {
 }
 
 async fn count(engine: &Engine, messages: &[ChatMessage]) -> Result<u32, UserError> {
-    Ok(engine.count_tokens(Prompt::Chat(messages.to_vec())).await?)
+    Ok(engine.count_tokens(Prompt::Chat(messages.to_vec()), Priority::Interactive).await?)
 }
 
 fn left_out_words(left_out: usize, context_tokens: u32) -> String {
