@@ -55,15 +55,6 @@ impl Runtime {
         Ok(Self::new(find("hearth-runner")?, find("hearth-compiler")?))
     }
 
-    /// With the programs beside the running one.
-    ///
-    /// # Errors
-    /// [`RuntimeMissing`] where one of them is not there.
-    pub fn beside_current_exe() -> Result<Self, RuntimeMissing> {
-        let exe = std::env::current_exe().unwrap_or_default();
-        Self::in_dir(exe.parent().unwrap_or(Path::new(".")))
-    }
-
     /// Another limit on the time a call may take, host calls not counted. 30 seconds unless set.
     #[must_use]
     pub fn with_call_limit(mut self, limit: Duration) -> Self {
