@@ -203,7 +203,8 @@ fn fonts() -> FontDefinitions {
         (strong_family(), "inter-strong"),
         (icon_family(), "phosphor"),
     ] {
-        let mut names = vec![first.to_owned()];
+        // The icons stand in for signs that markdown's own buttons use.
+        let mut names = vec![first.to_owned(), "phosphor".to_owned()];
         names.extend(fallback.iter().cloned());
         fonts.families.insert(family, names);
     }

@@ -11,7 +11,7 @@ pub(crate) use badge::{badge, chip, tone_colors};
 pub(crate) use button::{
     danger, ghost, icon_button, primary, primary_enabled, secondary, secondary_enabled,
 };
-pub(crate) use card::{banner, card, centred_column, empty, page, section};
+pub(crate) use card::{banner, bullet, card, centred_column, empty, page, section};
 pub(crate) use field::{area, line, password, path_row, search};
 pub(crate) use progress::{bar, busy};
 pub(crate) use row::{Row, row};

@@ -9,7 +9,9 @@ use crate::{
     model::{Consent, Model, Tone, fits},
     theme::{Palette, heading, icon, muted, small, space, strong},
     types::{Capability, Command, FolderId, SlotKind, View},
-    widgets::{badge, banner, card, ghost, page, primary_enabled, secondary, section, tone_colors},
+    widgets::{
+        badge, banner, bullet, card, ghost, page, primary_enabled, secondary, section, tone_colors,
+    },
     words,
 };
 
@@ -70,10 +72,7 @@ fn facts(ui: &mut Ui, consent: &Consent) {
                 Tone::Warn | Tone::Bad => icons::WARNING,
                 Tone::Plain | Tone::Ember => icons::INFO,
             };
-            ui.horizontal_top(|ui| {
-                ui.label(icon(glyph, 15.0).color(ink));
-                ui.label(fact.text);
-            });
+            bullet(ui, ink, glyph, fact.text);
         }
         let short: String = file.hash.chars().take(16).collect();
         let text = format!("{} \u{b7} BLAKE3 {short}\u{2026}", words::bytes(file.size_bytes));
@@ -112,28 +111,39 @@ fn claims(ui: &mut Ui, consent: &Consent) {
 fn powers(ui: &mut Ui, consent: &mut Consent) {
     section(ui, "What it may do", "Untick what you do not like; it has to live with it.");
     card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 2.0;
         for capability in consent.manifest.requested() {
-            let (name, meaning) = words::capability(capability);
-            let mut on = consent.capabilities.contains(&capability);
-            ui.horizontal(|ui| {
-                // Panels are how it speaks at all: granted with the rest, and harmless.
-                let fixed = capability == Capability::Panel;
-                ui.add_enabled_ui(!fixed, |ui| {
-                    if ui.checkbox(&mut on, strong(name)).changed() {
-                        if on {
-                            consent.capabilities.insert(capability);
-                        } else {
-                            consent.capabilities.remove(&capability);
-                        }
-                    }
-                });
-                if words::reveals(capability) {
-                    badge(ui, Tone::Warn, icons::WARNING, "lets it learn something");
-                }
-            });
-            ui.indent(name, |ui| ui.label(small(ui, meaning)));
+            power(ui, consent, capability);
         }
     });
+}
+
+fn power(ui: &mut Ui, consent: &mut Consent, capability: Capability) {
+    let (name, meaning) = words::capability(capability);
+    let mut on = consent.capabilities.contains(&capability);
+    ui.horizontal(|ui| {
+        ui.spacing_mut().interact_size.y = 22.0;
+        // Panels are how it speaks at all: granted with the rest, and harmless.
+        let fixed = capability == Capability::Panel;
+        ui.add_enabled_ui(!fixed, |ui| {
+            if ui.checkbox(&mut on, strong(name)).changed() {
+                if on {
+                    consent.capabilities.insert(capability);
+                } else {
+                    consent.capabilities.remove(&capability);
+                }
+            }
+        });
+        if words::reveals(capability) {
+            badge(ui, Tone::Warn, icons::WARNING, "lets it learn something");
+        }
+    });
+    ui.horizontal_top(|ui| {
+        ui.add_space(26.0);
+        ui.spacing_mut().interact_size.y = 18.0;
+        ui.vertical(|ui| ui.label(small(ui, meaning)));
+    });
+    ui.add_space(space::XS);
 }
 
 fn slots(ui: &mut Ui, view: &View, consent: &mut Consent) {
@@ -159,6 +169,7 @@ fn slots(ui: &mut Ui, view: &View, consent: &mut Consent) {
                 });
             }
             let chosen = consent.slots.entry(slot.id.clone()).or_default();
+            ui.spacing_mut().interact_size.y = 22.0;
             for folder in folders {
                 let text =
                     format!("{}, {}", folder.name, words::count(folder.documents, "document"));

@@ -26,7 +26,7 @@ pub(crate) fn show(
         ui,
         |ui| {
             ui.set_max_width(READING_WIDTH.min(ui.available_width()));
-            headers(ui, document, model);
+            headers(ui, document);
             ui.add_space(space::S);
             body(ui, document);
             attachments(ui, document);
@@ -38,6 +38,15 @@ pub(crate) fn show(
 fn toolbar(ui: &mut Ui, view: &View, document: &Document, model: &mut Model, out: &mut Outbox) {
     let id = document.head.id;
     ui.horizontal(|ui| {
+        badge(
+            ui,
+            Tone::Plain,
+            words::kind_icon(document.head.kind),
+            words::kind_name(document.head.kind),
+        );
+        if let Some(secs) = document.head.date_secs {
+            ui.label(small(ui, words::moment(secs, &model.zone)));
+        }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if icon_button(ui, icons::CLOSE, "Close document").clicked() {
                 out.send(Command::CloseDocument);
@@ -48,13 +57,13 @@ fn toolbar(ui: &mut Ui, view: &View, document: &Document, model: &mut Model, out
             if icon_button(ui, icons::COPY, "Copy text").clicked() {
                 out.push(Intent::Copy(document.body.clone(), "Text"));
             }
-            ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
-                if secondary(ui, icons::CHATS, "Chat about this").clicked() {
-                    out.push(Intent::ChatAbout(id));
-                }
-                focus_commands(ui, view, document, out);
-            });
         });
+    });
+    ui.horizontal_wrapped(|ui| {
+        if secondary(ui, icons::CHATS, "Chat about this").clicked() {
+            out.push(Intent::ChatAbout(id));
+        }
+        focus_commands(ui, view, document, out);
     });
 }
 
@@ -71,16 +80,10 @@ fn focus_commands(ui: &mut Ui, view: &View, document: &Document, out: &mut Outbo
     }
 }
 
-fn headers(ui: &mut Ui, document: &Document, model: &Model) {
+fn headers(ui: &mut Ui, document: &Document) {
     let head = &document.head;
     let title = if head.title.is_empty() { "(no subject)" } else { &head.title };
     ui.add(Label::new(strong(title).size(21.0)).wrap());
-    ui.horizontal_wrapped(|ui| {
-        badge(ui, Tone::Plain, words::kind_icon(head.kind), words::kind_name(head.kind));
-        if let Some(secs) = head.date_secs {
-            ui.label(muted(ui, words::moment(secs, &model.zone)));
-        }
-    });
     ui.spacing_mut().item_spacing.y = 3.0;
     ui.spacing_mut().interact_size.y = 18.0;
     for (name, value) in

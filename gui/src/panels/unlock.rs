@@ -128,7 +128,7 @@ fn opening(ui: &mut Ui) {
     ui.label(strong("Opening\u{2026}").size(18.0));
     let width = ui.available_width();
     bar(ui, None, width, "Opening the vault");
-    busy(ui, "The key is made slow on purpose, to slow down whoever guesses.");
+    busy(ui, "Slow on purpose: it slows down whoever guesses.");
 }
 
 fn submit(ui: &mut Ui, ready: bool, label: &str) -> bool {

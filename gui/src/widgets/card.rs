@@ -1,8 +1,8 @@
 //! Frames: pages, cards, banners, empty states.
 
 use egui::{
-    Align, CornerRadius, Frame, InnerResponse, Layout, Margin, Response, ScrollArea, Stroke, Ui,
-    UiBuilder, vec2,
+    Align, Color32, CornerRadius, Frame, InnerResponse, Layout, Margin, Response, ScrollArea,
+    Stroke, Ui, UiBuilder, WidgetText, vec2,
 };
 
 use crate::{
@@ -49,6 +49,15 @@ pub(crate) fn banner<R>(
             })
             .inner
         })
+}
+
+/// A line with an icon before it; its text wraps.
+pub(crate) fn bullet(ui: &mut Ui, ink: Color32, glyph: &str, text: impl Into<WidgetText>) {
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().interact_size.y = 18.0;
+        ui.label(icon(glyph, 15.0).color(ink));
+        ui.vertical(|ui| ui.label(text));
+    });
 }
 
 /// A page with a title that scrolls as a whole, in a column of readable width.

@@ -2,7 +2,10 @@
 
 use egui::{CornerRadius, Rect, Response, Sense, Ui, WidgetInfo, accesskit::Role, vec2};
 
-use crate::theme::{Palette, icon, muted};
+use crate::{
+    theme::{Palette, muted},
+    widgets::bullet,
+};
 
 /// A thin bar; `None` is "working", drawn as a quiet full track.
 pub(crate) fn bar(ui: &mut Ui, share: Option<f32>, width: f32, name: &str) -> Response {
@@ -30,9 +33,6 @@ pub(crate) fn bar(ui: &mut Ui, share: Option<f32>, width: f32, name: &str) -> Re
 /// Words with a mark before them, while something is awaited.
 pub(crate) fn busy(ui: &mut Ui, text: &str) -> Response {
     let ember = Palette::of(ui).ember;
-    ui.horizontal(|ui| {
-        ui.label(icon(crate::icons::FLAME, 16.0).color(ember));
-        ui.label(muted(ui, text));
-    })
-    .response
+    let text = muted(ui, text);
+    ui.scope(|ui| bullet(ui, ember, crate::icons::FLAME, text)).response
 }

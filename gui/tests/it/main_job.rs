@@ -62,10 +62,11 @@ fn import_the_demo(window: &mut Window) {
 
 fn summarise(window: &mut Window) {
     window.click("Set up Mail summariser\u{2026}");
-    assert!(window.reads("Sealed: it cannot learn what your documents say."));
+    window
+        .until("the consent page", |w| w.reads("Sealed: it cannot learn what your documents say."));
     window.click("Allow");
-    window.until("a grant", |w| w.has("Summarise recent mail"));
-    window.click("Summarise recent mail");
+    window.until("a grant", |w| w.has("Summarise the newest mail"));
+    window.click("Summarise the newest mail");
     window.until("summaries", |w| {
         matches!(w.0.state().screen(), Screen::Panel(_)) && w.reads("fake:") && w.has("Save")
     });
@@ -84,6 +85,7 @@ fn summarise(window: &mut Window) {
 fn explain_code(window: &mut Window) {
     window.click("Plugins");
     window.click("Set up Code helper\u{2026}");
+    window.until("the consent page", |w| w.has("Allow"));
     window.click("Allow");
     window.until("both granted", |w| w.0.state().view().plugins.iter().all(|p| p.grant.is_some()));
     window.click("Library");
@@ -95,7 +97,7 @@ fn explain_code(window: &mut Window) {
     let head = window.0.state().view().library.heads[0].clone();
     window.click(format!("{}, source file {}", head.title, head.author).trim_end());
     window.until("an open document", |w| w.has("Close document"));
-    window.click("Explain code");
+    window.click("Explain this code");
     window.until("an explanation", |w| {
         matches!(w.0.state().screen(), Screen::Panel(key) if key.plugin.as_str().contains("code"))
             && w.reads("fake:")
@@ -112,8 +114,9 @@ fn chat(window: &mut Window) {
         let view = w.0.state().view();
         view.conversation.as_ref().is_some_and(|c| c.answering.is_none() && c.turns.len() >= 2)
     });
-    assert!(window.reads("What does this file do?"));
-    assert!(window.reads("fake:"));
+    window.until("question and answer", |w| {
+        w.reads("What does this file do?") && w.reads("fake:")
+    });
 }
 
 fn lock_and_unlock(window: &mut Window) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use egui::{Key, Modifiers};
+use egui_kittest::kittest::NodeT as _;
 use hearth_gui::Screen;
 use hearth_session::{
     Capability, Command, ConversationView, DocumentId, ErrorKind, FolderId, PanelNode, Ticket,
@@ -44,13 +45,12 @@ fn a_vault_is_made_under_a_passphrase_given_twice() {
     assert!(!window.is_enabled("Create vault"));
     window.write("Passphrase again", "cat");
     assert!(window.reads("The two differ"));
-    window.press(Modifiers::NONE, Key::Enter);
-    assert!(sent_nothing(&fake));
+    assert!(!window.is_enabled("Create vault"));
     window.press(Modifiers::NONE, Key::Backspace);
     window.press(Modifiers::NONE, Key::Backspace);
     window.press(Modifiers::NONE, Key::Backspace);
     window.write("Passphrase again", "kit");
-    assert!(window.is_enabled("Create vault"));
+    assert!(sent_nothing(&fake));
     window.click("Create vault");
     assert!(matches!(last(&fake), Command::CreateVault(_)));
     assert!(!window.is_enabled("Create vault"), "the fields are empty again");
@@ -352,7 +352,11 @@ fn every_control_has_a_name() {
         Screen::Models,
         Screen::Activity,
     ];
-    let (mut window, _) = window(views::news());
+    // The markdown library draws blocks of code by itself.
+    let mut talk = views::conversation(true);
+    talk.turns.retain(|turn| !turn.text.contains("```"));
+    let view = View { conversation: Some(Arc::new(talk)), ..views::news() };
+    let (mut window, _) = window(view);
     for screen in screens {
         window.show(screen.clone());
         let root = window.0.root();

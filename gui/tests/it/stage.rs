@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use egui::{Event, Key, Modifiers, accesskit::Role};
-use egui_kittest::{Harness, Node, kittest::Queryable};
+use egui_kittest::{
+    Harness, Node,
+    kittest::{NodeT as _, Queryable as _},
+};
 use hearth_gui::{App, Options, Port, Screen};
 
 /// Longest a test waits for what it expects.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The window, with what a user does to it.
 pub(crate) struct Window(pub(crate) Harness<'static, App>);
@@ -19,7 +22,7 @@ impl Window {
 
     pub(crate) fn with(port: impl Port + 'static, options: Options) -> Self {
         let harness = Harness::builder()
-            .with_size([1280.0, 1000.0])
+            .with_size([1280.0, 1700.0])
             .with_max_steps(60)
             .build_eframe(|cc| App::new(&cc.egui_ctx, port, options));
         let mut window = Self(harness);
@@ -39,7 +42,7 @@ impl Window {
     }
 
     /// The button, tab, box or field of this name.
-    fn control(&self, label: &str) -> Option<Node<'_>> {
+    fn control<'a>(&'a self, label: &'a str) -> Option<Node<'a>> {
         let labels = [Role::Label, Role::TextRun, Role::Paragraph];
         self.0
             .query_all_by_label(label)

@@ -37,8 +37,8 @@ pub(super) fn show(
                 field.request_focus();
                 model.chat.focus = false;
             }
-            let entered =
-                field.has_focus() && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter));
+            let entered = field.has_focus()
+                && ui.input(|i| i.key_pressed(Key::Enter) && i.modifiers.is_none());
             ui.horizontal(|ui| {
                 if ghost(ui, icons::CLIP, "Attach\u{2026}").clicked() {
                     let picker = Picker { purpose: PickFor::Chat, ..Picker::default() };
