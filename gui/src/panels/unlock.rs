@@ -42,6 +42,9 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                     match view.vault {
                         VaultState::Absent => create(ui, model, out),
                         VaultState::Locked => unlock(ui, model, out),
+                        VaultState::Closing => {
+                            busy(ui, "Locking: work under way is being stopped.");
+                        }
                         VaultState::Opening | VaultState::Open => opening(ui),
                     }
                 });

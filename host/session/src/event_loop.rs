@@ -36,6 +36,8 @@ pub(crate) struct EventLoop {
     pub(crate) opening: Option<Ticket>,
     /// Work of this opening of the vault; joined at lock.
     pub(crate) tasks: JoinSet<()>,
+    /// Set where it does not end by itself: nothing waits for it any longer.
+    pub(crate) abandon: Cancel,
     pub(crate) running: BTreeMap<Ticket, Cancel>,
     pub(crate) answers: Answers,
     pub(crate) runs: Runs,
@@ -53,6 +55,8 @@ pub(crate) struct EventLoop {
     pub(crate) outbox: Vec<Event>,
     /// Openings and closings under way.
     pub(crate) at_the_door: usize,
+    /// Commands to lock that wait for them.
+    pub(crate) locking: Vec<Ticket>,
     ending: Option<oneshot::Sender<()>>,
 }
 
@@ -65,6 +69,7 @@ impl EventLoop {
             epoch: Epoch(1),
             opening: None,
             tasks: JoinSet::new(),
+            abandon: Cancel::default(),
             running: BTreeMap::new(),
             answers: Answers::new(),
             runs: Runs::default(),
@@ -78,6 +83,7 @@ impl EventLoop {
             stirred: false,
             outbox: Vec::new(),
             at_the_door: 0,
+            locking: Vec::new(),
             ending: None,
         }
     }
@@ -120,6 +126,7 @@ impl EventLoop {
             Msg::Opened(ticket, room, changes) => self.opened(ticket, *room, changes),
             Msg::NotOpened(ticket, error) => self.not_opened(ticket, error),
             Msg::Closed(ticket, result) => self.closed(ticket, result),
+            Msg::ClosedLate => self.settle(),
             Msg::Shutdown(done) => {
                 self.ending = Some(done);
                 self.opening = None;
@@ -229,14 +236,28 @@ impl EventLoop {
         F: Future<Output = Result<Reply, UserError>> + Send + 'static,
     {
         let Some(task) = self.task(ticket) else { return };
-        let (ctx, epoch) = (Arc::clone(&self.ctx), self.epoch);
-        let work = self.ctx.runtime.spawn(work(task));
+        let epoch = self.epoch;
+        let work = AbortOnDrop(self.ctx.runtime.spawn(work(task)));
+        self.attend(work.joined(), move |result| Msg::Ended(epoch, ticket, result));
+    }
+
+    /// Waits beside the loop for what a command does (`None` where it broke off) and tells its end. Once the vault is
+    /// closing, work that does not end is dropped, for it may wait for the model as long as that likes.
+    pub(crate) fn attend<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Option<Result<T, UserError>>> + Send + 'static,
+        tell: impl FnOnce(Result<T, UserError>) -> Msg + Send + 'static,
+    ) {
+        let (ctx, abandon) = (Arc::clone(&self.ctx), self.abandon.clone());
         self.tasks.spawn(async move {
-            let result = work.await.unwrap_or_else(|error| {
-                tracing::error!(panicked = error.is_panic(), "a command broke off");
-                Err(UserError::internal("The command broke off."))
-            });
-            ctx.tell(Msg::Ended(epoch, ticket, result)).await;
+            let result = tokio::select! {
+                ended = work => ended.unwrap_or_else(|| {
+                    tracing::error!("a command broke off");
+                    Err(UserError::internal("The command broke off."))
+                }),
+                () = abandon.cancelled() => Err(locked_meanwhile()),
+            };
+            ctx.tell(tell(result)).await;
         });
     }
 
@@ -345,6 +366,21 @@ impl EventLoop {
         self.panels_stale = false;
         self.outbox.retain(|event| matches!(event, Event::Done { .. } | Event::Failed { .. }));
         self.ctx.hub.forget_progress();
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    async fn joined(mut self) -> Option<T> {
+        (&mut self.0).await.ok()
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

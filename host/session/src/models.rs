@@ -62,15 +62,12 @@ impl EventLoop {
 
     pub(crate) fn inspect_model(&mut self, ticket: Ticket, path: PathBuf) {
         let (ctx, epoch) = (std::sync::Arc::clone(&self.ctx), self.epoch);
-        self.tasks.spawn(async move {
-            let result = ctx
-                .engine
-                .inspect(path, LoadOptions::default())
-                .await
-                .map(|(info, memory)| Reply::ModelInspection(info, memory))
-                .map_err(UserError::from);
-            ctx.tell(Msg::Ended(epoch, ticket, result)).await;
-        });
+        let work = async move {
+            let inspected = ctx.engine.inspect(path, LoadOptions::default()).await;
+            let reply = inspected.map(|(info, memory)| Reply::ModelInspection(info, memory));
+            Some(reply.map_err(UserError::from))
+        };
+        self.attend(work, move |result| Msg::Ended(epoch, ticket, result));
     }
 
     /// Loads what was last used, in the background, unless that is to wait until it is needed.

@@ -29,8 +29,10 @@ pub(crate) enum Msg {
     Opened(Ticket, Box<Room>, Vec<Change>),
     /// It is not.
     NotOpened(Ticket, UserError),
-    /// The last task of an earlier opening is gone, and every key with it.
+    /// The last task of an earlier opening is gone, and every key with it; or it does not go.
     Closed(Option<Ticket>, Result<(), UserError>),
+    /// What would not go at first is gone, and every key with it.
+    ClosedLate,
     /// Something in the view has changed.
     Change(Epoch, Stamp, Change),
     /// A command has come to its end.

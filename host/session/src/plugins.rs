@@ -78,19 +78,14 @@ impl EventLoop {
             .map(|plugin| (plugin.id.clone(), plugin.manifest.version.clone()))
             .collect();
         let (ctx, epoch) = (Arc::clone(&self.ctx), self.epoch);
-        let for_work = Arc::clone(&ctx);
         let work = self.ctx.runtime.spawn_blocking(move || {
             let bytes = read_component(&path)?;
-            let found = for_work.config.runtime.inspect(&bytes)?;
+            let found = ctx.config.runtime.inspect(&bytes)?;
             let replaces = installed.get(&found.manifest.id).cloned();
             Ok(Reply::Inspection(Box::new(described(found, path, replaces))))
         });
-        self.tasks.spawn(async move {
-            let result = work
-                .await
-                .unwrap_or_else(|_| Err(UserError::internal("Looking at the plugin broke off.")));
-            ctx.tell(Msg::Ended(epoch, ticket, result)).await;
-        });
+        let work = async move { work.await.ok() };
+        self.attend(work, move |result| Msg::Ended(epoch, ticket, result));
     }
 
     /// Makes machine code of what is installed, in the background, so that first runs start at once.
@@ -110,13 +105,20 @@ impl EventLoop {
         // Listed as running so that locking stops it; it ends without an event, for nobody asked.
         let (ticket, cancel) = (task.ticket, task.cancel.clone());
         self.running.insert(ticket, cancel);
-        self.tasks.spawn(async move {
+        let abandon = self.abandon.clone();
+        let work = async move {
             for plugin in plugins {
                 let result = task.blocking(move |task| prepare(task, &plugin)).await;
                 if let Err(error) = result {
                     // The same error comes, in the user's sight, with the first run.
                     tracing::info!(kind = ?error.kind, "a plugin could not be compiled ahead");
                 }
+            }
+        };
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = abandon.cancelled() => {}
             }
         });
     }

@@ -106,15 +106,25 @@ impl EventLoop {
         runs.guest = Some(ticket);
         runs.progress = None;
         self.sync_runs();
-        let (ctx, epoch, id) = (Arc::clone(&self.ctx), self.epoch, plugin.clone());
-        let work = self.ctx.runtime.spawn_blocking(move || run_guest(&task, &plugin, start));
-        self.tasks.spawn(async move {
-            let result = work.await.unwrap_or_else(|error| {
-                tracing::error!(panicked = error.is_panic(), "a run broke off");
-                Err(UserError::internal("The run broke off."))
-            });
-            ctx.tell(Msg::GuestEnded(epoch, id, ticket, result)).await;
+        let (epoch, id) = (self.epoch, plugin.clone());
+        let (ended, end) = oneshot::channel();
+        // A thread of its own, at most one for each plugin: guests wait for vault work, which must not wait for them.
+        let thread = std::thread::Builder::new().name("hearth-run".into()).spawn(move || {
+            let result = run_guest(&task, &plugin, start);
+            drop(task);
+            // Whoever waited has given up: the vault was locked.
+            ended.send(result).ok();
         });
+        let work = async move {
+            match thread {
+                Ok(_detached) => end.await.ok(),
+                Err(error) => Some(Err(UserError::system(
+                    format!("The plugin cannot be run: {error}."),
+                    "Close other programs.",
+                ))),
+            }
+        };
+        self.attend(work, move |result| Msg::GuestEnded(epoch, id, ticket, result));
     }
 
     pub(crate) fn guest_ended(

@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use hearth_broker::Broker;
 use hearth_vault::{Passphrase, Vault};
+use tokio::task::JoinSet;
 
 use crate::{
     Reply, Ticket, UserError, VaultState,
+    cancel::Cancel,
     event_loop::EventLoop,
     library, models,
     msg::{Change, Epoch, Msg},
@@ -15,7 +17,9 @@ use crate::{
     task::{Ctx, Room, Task},
 };
 
-/// How long closing waits for work that was told to stop.
+/// How long closing waits for work that was told to stop, before it drops what can be dropped.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long it then waits for the rest, before it says so.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 const CLOSE_POLL: Duration = Duration::from_millis(2);
 
@@ -83,6 +87,7 @@ impl EventLoop {
             self.opening = None;
             self.view.vault = self.closed_state();
         }
+        self.settle();
         self.end(ticket, Err(error));
     }
 
@@ -90,11 +95,29 @@ impl EventLoop {
         if self.opening.take().is_some() || self.room.is_some() {
             self.close(Some(ticket));
         } else {
-            self.end(ticket, Ok(Reply::Unit));
+            self.end_when_locked(ticket);
         }
     }
 
-    /// Stops everything and drops every key. The view is empty at once; [`Msg::Closed`] comes when the keys are gone.
+    fn end_when_locked(&mut self, ticket: Ticket) {
+        self.locking.push(ticket);
+        self.settle();
+    }
+
+    /// Shows that the vault is closed, once it is.
+    pub(crate) fn settle(&mut self) {
+        if self.view.vault == VaultState::Closing {
+            self.view.vault = self.closed_state();
+        }
+        if self.at_the_door == 0 {
+            for ticket in std::mem::take(&mut self.locking) {
+                self.end(ticket, Ok(Reply::Unit));
+            }
+        }
+    }
+
+    /// Stops everything and drops every key. The view is empty at once; [`Msg::Closed`] comes when the keys are gone
+    /// and with them what the model has read.
     pub(crate) fn close(&mut self, ticket: Option<Ticket>) {
         for cancel in std::mem::take(&mut self.running).into_values() {
             cancel.cancel();
@@ -108,27 +131,41 @@ impl EventLoop {
         }
         let Some(room) = self.room.take() else {
             if let Some(ticket) = ticket {
-                self.end(ticket, Ok(Reply::Unit));
+                self.end_when_locked(ticket);
             }
             return;
         };
-        let mut tasks = std::mem::take(&mut self.tasks);
+        let tasks = std::mem::take(&mut self.tasks);
+        let abandon = std::mem::take(&mut self.abandon);
         let ctx = Arc::clone(&self.ctx);
         self.at_the_door += 1;
         self.ctx.runtime.spawn(async move {
             let _guard = ctx.door.lock().await;
             stop_all(&room.broker, &plugins);
-            while tasks.join_next().await.is_some() {}
+            end_tasks(tasks, &abandon).await;
             room.broker.shutdown().await;
-            // The model's cache holds what was last read.
+            let Room { vault, broker, .. } = room;
+            drop(broker);
+            let mut closed = Msg::Closed(ticket, Ok(()));
+            if tokio::time::timeout(CLOSE_LIMIT, let_go(&vault)).await.is_err() {
+                let error = UserError::internal("Some work did not let go of the vault.");
+                ctx.tell(Msg::Closed(ticket, Err(error))).await;
+                closed = Msg::ClosedLate;
+                let_go(&vault).await;
+            }
+            // The keys first: the model may be at work for long yet.
+            tokio::task::spawn_blocking(move || drop(vault)).await.ok();
+            // Its cache holds what was last read.
             ctx.engine.unload().await;
-            let result = drop_keys(room).await;
-            ctx.tell(Msg::Closed(ticket, result)).await;
+            ctx.tell(closed).await;
         });
     }
 
     pub(crate) fn closed(&mut self, ticket: Option<Ticket>, result: Result<(), UserError>) {
         self.at_the_door -= 1;
+        if result.is_ok() {
+            self.settle();
+        }
         match (ticket, result) {
             (Some(ticket), result) => self.end(ticket, result.map(|()| Reply::Unit)),
             (None, Ok(())) => {}
@@ -151,6 +188,8 @@ impl EventLoop {
     fn closed_state(&self) -> VaultState {
         if self.opening.is_some() {
             VaultState::Opening
+        } else if self.room.is_some() || self.at_the_door > 0 {
+            VaultState::Closing
         } else if !self.ctx.config.in_memory_vault && self.ctx.dir.exists() {
             VaultState::Locked
         } else {
@@ -188,7 +227,7 @@ fn first_look(ctx: &Arc<Ctx>, room: &Room) -> Result<Vec<Change>, UserError> {
         ctx: Arc::clone(ctx),
         room: room.clone(),
         ticket: Ticket(0),
-        cancel: crate::cancel::Cancel::default(),
+        cancel: Cancel::default(),
         stamp: ctx.stamp(),
     };
     let mut changes = plugins::install_bundled(&task);
@@ -201,22 +240,18 @@ fn first_look(ctx: &Arc<Ctx>, room: &Room) -> Result<Vec<Change>, UserError> {
     Ok(changes)
 }
 
-/// Waits until no work holds the vault any more, then closes it.
-async fn drop_keys(room: Room) -> Result<(), UserError> {
-    let Room { mut vault, broker, .. } = room;
-    drop(broker);
-    let deadline = tokio::time::Instant::now() + CLOSE_LIMIT;
-    loop {
-        match Arc::try_unwrap(vault) {
-            Ok(vault) => {
-                tokio::task::spawn_blocking(move || vault.lock()).await.ok();
-                return Ok(());
-            }
-            Err(shared) => vault = shared,
-        }
-        if tokio::time::Instant::now() > deadline {
-            return Err(UserError::internal("Some work did not let go of the vault."));
-        }
+/// Waits for work that was told to stop, and drops what does not.
+async fn end_tasks(mut tasks: JoinSet<()>, abandon: &Cancel) {
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
+        abandon.cancel();
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Waits until nobody else holds the vault.
+async fn let_go(vault: &Arc<Vault>) {
+    while Arc::strong_count(vault) > 1 {
         tokio::time::sleep(CLOSE_POLL).await;
     }
 }

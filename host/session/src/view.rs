@@ -58,6 +58,8 @@ pub enum VaultState {
     Locked,
     /// The passphrase is being tried.
     Opening,
+    /// Work is being stopped; the database may still be open.
+    Closing,
     /// It is open.
     Open,
 }

@@ -304,3 +304,29 @@ fn a_question_is_put_to_the_user_and_answered() {
     assert!(stage.view().questions.is_empty());
     assert!(values(&stage)[0].text.contains("Words of letter"), "{:?}", values(&stage));
 }
+
+#[test]
+fn many_runs_leave_room_for_the_users_own_work() {
+    let (go, entered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let guests = {
+        let (go, entered) = (go.clone(), entered.clone());
+        Scripted::new(move |_, _, cancel| {
+            entered.fetch_add(1, Ordering::SeqCst);
+            wait_for(&go, cancel);
+            GuestEnd::Returned(Ok(()))
+        })
+    };
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let runs: Vec<_> = (0..24)
+        .map(|n| stage.install(&DIGEST.replace("example.digest", &format!("example.digest{n}"))))
+        .map(|plugin| stage.handle.start(start(&plugin)).unwrap())
+        .collect();
+    until(&stage.handle, "all run", |_| entered.load(Ordering::SeqCst) == runs.len());
+    let made = stage.handle.start(Command::NewConversation).unwrap();
+    until(&stage.handle, "a conversation", |view| view.conversations.len() == 1);
+    go.store(true, Ordering::SeqCst);
+    made.wait(&mut |_| {}).unwrap();
+    for run in runs {
+        run.wait(&mut |_| {}).unwrap();
+    }
+}

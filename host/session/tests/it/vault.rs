@@ -1,10 +1,17 @@
 //! Opening, locking, changing the passphrase; being busy.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::{
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use hearth_session::{Command, ErrorKind, Passphrase, Session, VaultState};
+use hearth_session::{Command, ErrorKind, FakeBackend, Passphrase, Session, VaultState};
+use hearth_vault::{UnlockError, VaultDir};
 
-use crate::stage::{Scripted, Setting, passphrase, run, until};
+use crate::stage::{Scripted, Setting, passphrase, run, until, wait_for};
 
 #[test]
 fn a_locked_vault_says_so() {
@@ -112,4 +119,43 @@ fn a_full_queue_is_busy_and_never_blocks() {
     *gate.0.lock().unwrap() = false;
     gate.1.notify_all();
     run(&handle, Command::DismissNotice(0)).unwrap();
+}
+
+#[test]
+fn locking_closes_the_database_while_the_model_is_still_at_work() {
+    let (entered, go) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (in_model, may_end) = (Arc::clone(&entered), Arc::clone(&go));
+    let backend = FakeBackend::new(move |_| {
+        in_model.store(true, Ordering::SeqCst);
+        // No cancel reaches it.
+        wait_for(&may_end, &AtomicBool::new(false));
+        "late".into()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let session = Setting { backend, in_memory: false, ..Setting::default() }.start(dir.path());
+    let handle = session.handle();
+    run(&handle, Command::CreateVault(passphrase())).unwrap();
+    let ask = Command::Ask { conversation: None, text: "Who wrote?".into(), attached: vec![] };
+    let asked = handle.start(ask).unwrap();
+    until(&handle, "the model answers", |_| entered.load(Ordering::SeqCst));
+    let lock = handle.start(Command::Lock).unwrap();
+    let again = handle.start(Command::Lock).unwrap();
+    until(&handle, "it closes", |view| view.vault != VaultState::Open);
+    let vault = VaultDir::new(dir.path().join("vault"));
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        assert_eq!(handle.view().vault, VaultState::Closing);
+        match vault.unlock(&passphrase()) {
+            Ok(_open) => break,
+            Err(UnlockError::InUse { .. }) => assert!(Instant::now() < give_up, "never let go"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(handle.view().vault, VaultState::Closing);
+    assert_eq!(asked.wait(&mut |_| {}).unwrap_err().kind, ErrorKind::Cancelled);
+    go.store(true, Ordering::SeqCst);
+    lock.wait(&mut |_| {}).unwrap();
+    assert_eq!(handle.view().vault, VaultState::Locked);
+    again.wait(&mut |_| {}).unwrap();
+    run(&handle, Command::Unlock(passphrase())).unwrap();
 }
