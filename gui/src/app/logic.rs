@@ -186,7 +186,7 @@ fn done(app: &mut App, ticket: Ticket, reply: Reply) {
             app.model.passphrase_change = None;
             app.model.toast(Tone::Good, "The passphrase was changed", "");
         }
-        (Some(Purpose::Ask), _) => app.model.chat.asked = None,
+        (Some(Purpose::Ask), _) => arrived(&mut app.model, ticket),
         _ => {}
     }
 }
@@ -220,10 +220,11 @@ fn failed(app: &mut App, ticket: Ticket, error: &UserError) {
     }
 }
 
-/// The answer streams: the message is in the view from here on.
+/// The answer streams: the message is in the view from here on, in a conversation that has a place of its own.
 fn arrived(model: &mut Model, ticket: Ticket) {
     if model.chat.asked.as_ref().is_some_and(|a| a.ticket == Some(ticket)) {
         model.chat.asked = None;
+        model.chat.fresh = false;
     }
 }
 

@@ -29,8 +29,8 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         |ui| {
             ui.columns(2, |columns| {
                 if let [left, right] = columns {
-                    facts(left, &consent);
-                    claims(right, &consent);
+                    left.vertical(|ui| facts(ui, &consent));
+                    right.vertical(|ui| claims(ui, &consent));
                 }
             });
             powers(ui, &mut consent);

@@ -1,14 +1,17 @@
 //! What a plugin shows: its own words framed and attributed, values drawn by the host.
 
 use egui::{
-    Align, Color32, CornerRadius, Frame, Key, Layout, Margin, RichText, ScrollArea, Stroke, Ui,
+    Align, Color32, CornerRadius, Frame, Key, Label, Layout, Margin, RichText, ScrollArea, Stroke,
+    Ui, vec2,
 };
 
 use crate::{
     commands::{Intent, Outbox},
     icons,
     model::{Model, Tone},
-    theme::{Palette, READING_WIDTH, heading, icon, muted, small, space, strong, title},
+    theme::{
+        CONTROL_HEIGHT, Palette, READING_WIDTH, heading, icon, muted, small, space, strong, title,
+    },
     types::{
         Command, PanelButton, PanelInput, PanelKey, PanelNode, PanelView, PluginView, ValueState,
         ValueView, View,
@@ -163,10 +166,12 @@ impl Painter<'_> {
                 ui.take_available_width();
                 ui.spacing_mut().item_spacing.y = 4.0;
                 content(ui, value, p.faint);
-                ui.horizontal(|ui| {
-                    ui.label(small(ui, &value.made_from));
-                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                        self.gestures(ui, value);
+                let size = vec2(ui.available_width(), CONTROL_HEIGHT);
+                ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
+                    self.gestures(ui, value);
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                        let provenance = small(ui, &value.made_from);
+                        ui.add(Label::new(provenance).truncate());
                     });
                 });
             });
@@ -237,7 +242,7 @@ fn content(ui: &mut Ui, value: &ValueView, faint: Color32) {
             });
         }
         state => {
-            let mut text = value.text.trim_end().to_owned();
+            let mut text = value.text.trim().to_owned();
             if matches!(state, ValueState::Streaming) {
                 text.push_str(" \u{2026}");
             }

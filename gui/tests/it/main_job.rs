@@ -114,9 +114,7 @@ fn chat(window: &mut Window) {
         let view = w.0.state().view();
         view.conversation.as_ref().is_some_and(|c| c.answering.is_none() && c.turns.len() >= 2)
     });
-    window.until("question and answer", |w| {
-        w.reads("What does this file do?") && w.reads("fake:")
-    });
+    window.until("question and answer", |w| w.reads("What does this file do?") && w.reads("fake:"));
 }
 
 fn lock_and_unlock(window: &mut Window) {
