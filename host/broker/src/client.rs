@@ -36,8 +36,9 @@ const MOST_REFUSAL_ROWS: usize = 64;
 pub struct Client {
     inner: Arc<Inner>,
     scope: Arc<Scope>,
-    /// The model when the run began.
+    /// The model when the run began, and which one in the row of models it is.
     model: Option<ModelFacts>,
+    model_epoch: u64,
     settings: BTreeMap<String, SettingValue>,
     /// The plugin's storage as this run sees it; committed whole, at an orderly end.
     storage: BTreeMap<String, Vec<u8>>,
@@ -68,8 +69,10 @@ enum Held {
 impl Client {
     pub(crate) fn new(inner: Arc<Inner>, scope: Arc<Scope>, before: Before) -> Self {
         let Before { settings, storage, kept_names } = before;
+        let (model, model_epoch) = inner.loaded(|l| (l.facts().cloned(), l.epoch()));
         let mut client = Self {
-            model: inner.model(),
+            model,
+            model_epoch,
             inner,
             scope,
             settings,

@@ -14,12 +14,13 @@ use hearth_engine_api::Engine;
 use hearth_vault::Vault;
 use tokio::{
     runtime::Handle as Runtime,
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::AbortHandle,
 };
 
 use crate::{
     Asker, Limits, ModelFacts, Observer, PanelKey,
+    loaded::Loaded,
     panel::OpenPanel,
     permit::{Operation, Permit},
     scope::Scope,
@@ -28,10 +29,13 @@ use crate::{
 
 /// Reads and writes of the vault under way at once.
 const VAULT_SLOTS: u32 = 4;
-/// Model requests that wait in the engine's queue at once: enough to keep it busy, few enough to be withdrawn.
+/// Promises whose texts are copied for the model at once: enough to keep it busy, few enough for any memory.
 const MODEL_SLOTS: usize = 2;
 /// Shortest time between two notices that panels have changed.
 const NOTICE_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Leave to copy texts for the model. It lasts for as long as any of those copies waits in the engine's queue.
+pub(crate) type ModelSlot = Arc<OwnedSemaphorePermit>;
 
 pub(crate) struct Inner {
     /// `None` once the vault is locked.
@@ -41,10 +45,10 @@ pub(crate) struct Inner {
     pub(crate) asker: Arc<dyn Asker>,
     pub(crate) runtime: Runtime,
     pub(crate) limits: Limits,
-    model: RwLock<Option<ModelFacts>>,
+    model: RwLock<Loaded>,
     next_node: AtomicU64,
     vault_slots: Arc<Semaphore>,
-    pub(crate) model_slots: Semaphore,
+    model_slots: Arc<Semaphore>,
     /// Held while a kept value is written: one after the other.
     pub(crate) keeping: tokio::sync::Mutex<()>,
     panels: Mutex<BTreeMap<PanelKey, OpenPanel>>,
@@ -116,10 +120,10 @@ impl Inner {
             asker,
             runtime,
             limits,
-            model: RwLock::new(None),
+            model: RwLock::default(),
             next_node: AtomicU64::new(1),
             vault_slots: Arc::new(Semaphore::new(VAULT_SLOTS as usize)),
-            model_slots: Semaphore::new(MODEL_SLOTS),
+            model_slots: Arc::new(Semaphore::new(MODEL_SLOTS)),
             keeping: tokio::sync::Mutex::default(),
             panels: Mutex::default(),
             work: Mutex::default(),
@@ -148,11 +152,21 @@ impl Inner {
     }
 
     pub(crate) fn model(&self) -> Option<ModelFacts> {
-        self.model.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.loaded(|loaded| loaded.facts().cloned())
+    }
+
+    pub(crate) fn loaded<T>(&self, f: impl FnOnce(&Loaded) -> T) -> T {
+        f(&self.model.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn set_model(&self, facts: Option<ModelFacts>) {
-        *self.model.write().unwrap_or_else(PoisonError::into_inner) = facts;
+        self.model.write().unwrap_or_else(PoisonError::into_inner).set(facts);
+    }
+
+    /// Waits for leave to copy texts for the model. Whoever holds it must not wait for another promise.
+    pub(crate) async fn model_slot(&self) -> Result<ModelSlot, Fault> {
+        let slot = Arc::clone(&self.model_slots).acquire_owned().await;
+        slot.map(Arc::new).map_err(|_closed| Fault::Stopped)
     }
 
     pub(crate) fn vault(&self) -> Option<Arc<Vault>> {

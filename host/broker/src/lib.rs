@@ -31,6 +31,7 @@ mod client;
 mod error;
 mod inner;
 mod limits;
+mod loaded;
 mod ops;
 mod outside;
 mod panel;

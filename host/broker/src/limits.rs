@@ -57,6 +57,10 @@ pub struct Limits {
     pub value_bytes: usize,
     /// Bytes of all values of a run together. One more is a fault the user sees.
     pub run_bytes: usize,
+    /// Bytes of a text that the model reads, or that is cut by its tokens. A longer one is a fault the user sees.
+    pub model_bytes: usize,
+    /// Tokens that the pieces of a text may be asked to have, at the least.
+    pub least_piece_tokens: u16,
     /// Fuel of a run.
     pub fuel: u64,
 }
@@ -90,6 +94,8 @@ impl Default for Limits {
             entered_bytes: 64 << 10,
             value_bytes: 16 << 20,
             run_bytes: 256 << 20,
+            model_bytes: 4 << 20,
+            least_piece_tokens: 16,
             fuel: 500_000_000,
         }
     }

@@ -1,6 +1,8 @@
 //! Proof that the two-vault harness finds leaks: two are planted, and it must catch both.
 
-use hearth_broker::Start;
+use hearth_base::{Answer, HostCall, Node};
+use hearth_broker::{RunEnd, Start};
+use hearth_engine_api::{Priority, Prompt};
 
 use crate::planted::Leak;
 use t0::{differences, run, worlds};
@@ -41,4 +43,35 @@ fn an_error_that_tells_how_much_a_slot_holds_is_caught() {
 #[test]
 fn a_charge_by_private_length_is_caught() {
     assert!(different_with(Some(Leak::PrivateCharge)).contains(&"huge documents".into()));
+}
+
+#[test]
+fn nothing_is_copied_for_the_model_before_its_turn() {
+    let world = World::new(&Default::default());
+    let inner = &world.broker.inner;
+    let slots = [world.block_on(inner.model_slot()), world.block_on(inner.model_slot())];
+    let mut client = world.go();
+    let mut handle = |call| match client.call(call) {
+        Ok(Answer::Handle(handle)) => handle,
+        other => panic!("{other:?}"),
+    };
+    let text = handle(HostCall::TextLiteral("some words".into()));
+    let pieces = handle(HostCall::TextChunk { text, max_tokens: 16 });
+    let prompt = guests::user(vec![hearth_base::Part::Value(text)]);
+    let made = handle(HostCall::Generate { prompt, options: guests::options(9) });
+    let nodes = vec![Node::Value(text), Node::Value(made), Node::Items(pieces)];
+    client.call(HostCall::PanelShow { panel: "main".into(), nodes }).unwrap();
+    client.finish(RunEnd::Returned(Ok(())));
+    for _ in 0..100 {
+        // Whatever had been asked of the engine would be answered before this.
+        let count = inner.engine.count_tokens(Prompt::Text("x".into()), Priority::Background);
+        world.block_on(count).unwrap();
+    }
+    let rows = world.vault.audit_rows(Some(&world.plugin), 100).unwrap();
+    let asked = |what: &str| rows.iter().any(|row| row.what == what);
+    assert!(!asked("asked the model") && !asked("cut a text into pieces"));
+    drop(slots);
+    let values = world::shown(&world.settled());
+    assert_eq!(values.len(), 3);
+    assert_eq!(values[2].text, "some words");
 }

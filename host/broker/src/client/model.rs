@@ -152,9 +152,7 @@ impl Client {
 
     fn pull(&self, completion: Completion) -> Result<(Completion, Option<String>), Fault> {
         let runtime = self.inner.runtime.clone();
-        if self.inner.model() != self.model {
-            return Err(Fault::NoModel);
-        }
+        self.same_model()?;
         let mut generation = match completion {
             Completion::Over => return Ok((Completion::Over, None)),
             Completion::Running(generation) => generation,
@@ -164,14 +162,24 @@ impl Client {
             }
         };
         while let Some(event) = runtime.block_on(generation.next()) {
+            self.same_model()?;
             if let GenerateEvent::Text(text) = event {
                 return Ok((Completion::Running(generation), Some(text)));
             }
         }
-        match runtime.block_on(generation.finish())?.stop {
+        let stop = runtime.block_on(generation.finish())?.stop;
+        self.same_model()?;
+        match stop {
             StopReason::Cancelled => Err(Fault::Stopped),
             _ => Ok((Completion::Over, None)),
         }
+    }
+
+    /// Whether the model is the one the run began with. Asked after every word of a completion: while it waited, it
+    /// may have become a private model's.
+    fn same_model(&self) -> Result<(), Fault> {
+        let epoch = self.inner.loaded(|loaded| loaded.epoch());
+        if epoch == self.model_epoch { Ok(()) } else { Err(Fault::Exchanged) }
     }
 
     /// Checks a prompt and takes its values in. `over` is the collection it is filled from, if any.

@@ -24,8 +24,9 @@ impl Client {
 
     pub(super) fn chunk(&mut self, text: Handle, max_tokens: u16) -> HostReply {
         let text = self.text(text)?;
-        if max_tokens == 0 {
-            return Err(invalid("a piece has at least one token"));
+        let least = self.inner.limits.least_piece_tokens;
+        if max_tokens < least {
+            return Err(invalid(&format!("a piece may have at least {least} tokens")));
         }
         self.make(Kind::Texts, Op::Chunk { text, max_tokens })
     }

@@ -1,21 +1,23 @@
 //! Asking the model.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
-use hearth_base::{Label, Source, Style, Weights};
+use hearth_base::{Label, Style, Weights};
 use hearth_engine_api::{
-    ChatMessage, Constraint, Engine, GenerateEvent, GenerateRequest, Generation, Priority, Prompt,
-    Sampling, StopReason,
+    ChatMessage, Constraint, Engine, EngineError, GenerateEvent, GenerateRequest, Generation,
+    Priority, Prompt, Sampling, StopReason,
 };
 
 use crate::{
-    ModelTrust,
-    inner::Inner,
+    inner::{Inner, ModelSlot},
     permit::{Operation, Permit, check},
     policy::Access,
     scope::Scope,
     values::Fault,
 };
+
+/// A text is given to the engine in parts of this length, so that the user's own requests need not wait for all of it.
+const WINDOW_BYTES: usize = 256 << 10;
 
 /// One request to the model.
 pub(crate) struct Ask {
@@ -53,6 +55,8 @@ impl Operation for Measure {
 pub(crate) struct Split {
     pub(crate) text: Arc<str>,
     pub(crate) max_tokens: u32,
+    /// Of more pieces than this there is a fault.
+    pub(crate) most_pieces: u16,
 }
 
 impl Operation for Split {
@@ -72,27 +76,53 @@ pub(crate) struct Answered {
     pub(crate) weights: Label,
 }
 
+/// A request under way. Where it is dropped before its end, it is withdrawn, and its slot is given back once the engine
+/// has let go of it.
+struct Asking<'a> {
+    inner: &'a Inner,
+    slot: &'a ModelSlot,
+    generation: Option<Generation>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let Some(generation) = self.generation.take() else { return };
+        generation.cancel_flag().store(true, Ordering::Relaxed);
+        let slot = Arc::clone(self.slot);
+        // What became of it concerns nobody any more.
+        self.inner.runtime.spawn(async move {
+            generation.finish().await.ok();
+            drop(slot);
+        });
+    }
+}
+
 /// Asks the model; pieces of the answer go to `on_text` as they come.
 pub(crate) async fn ask(
     inner: &Inner,
+    slot: &ModelSlot,
     permit: Permit<Ask>,
     mut on_text: impl FnMut(&str) + Send,
 ) -> Result<Answered, Fault> {
     let (ask, scope) = permit.redeem();
-    let Ok(_slot) = inner.model_slots.acquire().await else { return Err(Fault::Stopped) };
-    let mut weights = weights_label(inner)?;
-    let mut generation = inner.engine.generate(request(ask))?;
-    while let Some(event) = generation.next().await {
+    let epoch = inner.loaded(|loaded| loaded.facts().map(|_| loaded.epoch()));
+    let epoch = epoch.ok_or(Fault::NoModel)?;
+    let generation = Some(inner.engine.generate(request(ask))?);
+    let mut asking = Asking { inner, slot, generation };
+    while let Some(generation) = &mut asking.generation
+        && let Some(event) = generation.next().await
+    {
         if let GenerateEvent::Text(text) = event {
             on_text(&text);
         }
     }
+    let Some(generation) = asking.generation.take() else { return Err(Fault::Stopped) };
     let done = generation.finish().await?;
     if done.stop == StopReason::Cancelled {
         return Err(Fault::Stopped);
     }
     // The model may have been exchanged meanwhile, and so may the grant.
-    weights.join(&weights_label(inner)?);
+    let weights = inner.loaded(|loaded| loaded.weights_since(epoch));
     still_granted(inner, &scope).await?;
     Ok(Answered { text: done.text, stop: done.stop, weights })
 }
@@ -104,15 +134,71 @@ pub(crate) fn start(engine: &Engine, permit: Permit<Ask>) -> Result<Generation, 
 }
 
 /// Cuts a text.
-pub(crate) async fn split(engine: &Engine, permit: Permit<Split>) -> Result<Vec<String>, Fault> {
-    let (Split { text, max_tokens }, _scope) = permit.redeem();
-    Ok(engine.split(text.to_string(), max_tokens, Priority::Background).await?)
+pub(crate) async fn split(
+    inner: &Inner,
+    slot: &ModelSlot,
+    permit: Permit<Split>,
+) -> Result<Vec<String>, Fault> {
+    let (Split { text, max_tokens, most_pieces }, _scope) = permit.redeem();
+    let limit_bytes = inner.limits.model_bytes;
+    if text.len() > limit_bytes {
+        return Err(Fault::TooLongToCut { limit_bytes });
+    }
+    let mut pieces = Vec::new();
+    let (mut start, mut window_bytes) = (0, WINDOW_BYTES);
+    loop {
+        let end = text.floor_char_boundary(start + window_bytes);
+        let window = text[start..end].to_owned();
+        let engine = inner.engine.clone();
+        let mut cut = wait(inner, slot, async move {
+            engine.split(window, max_tokens, Priority::Background).await
+        })
+        .await?;
+        let is_last = end == text.len();
+        if !is_last {
+            // It may go on behind the window.
+            cut.pop();
+        }
+        let cut_bytes: usize = cut.iter().map(String::len).sum();
+        pieces.extend(cut);
+        if pieces.len() > usize::from(most_pieces) {
+            return Err(Fault::TooMany { limit: most_pieces });
+        }
+        if is_last {
+            return Ok(pieces);
+        }
+        if cut_bytes == 0 {
+            window_bytes *= 2;
+        }
+        start += cut_bytes;
+    }
 }
 
 /// Measures a prompt.
-pub(crate) async fn measure(engine: &Engine, permit: Permit<Measure>) -> Result<u32, Fault> {
+pub(crate) async fn measure(
+    inner: &Inner,
+    slot: &ModelSlot,
+    permit: Permit<Measure>,
+) -> Result<u32, Fault> {
     let (Measure(prompt), _scope) = permit.redeem();
-    Ok(engine.count_tokens(prompt, Priority::Background).await?)
+    let engine = inner.engine.clone();
+    wait(inner, slot, async move { engine.count_tokens(prompt, Priority::Background).await }).await
+}
+
+/// Waits for the engine, on a task of its own: where the one who asked gives up, his copy of the text still lies in the
+/// engine's queue, and so the slot is still taken.
+async fn wait<T: Send + 'static>(
+    inner: &Inner,
+    slot: &ModelSlot,
+    answer: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+) -> Result<T, Fault> {
+    let slot = Arc::clone(slot);
+    let task = inner.runtime.spawn(async move {
+        let answer = answer.await;
+        drop(slot);
+        answer
+    });
+    Ok(task.await.map_err(|_ended| Fault::Stopped)??)
 }
 
 /// The request behind an [`Ask`]. Plugins always wait for the user's own requests.
@@ -130,14 +216,6 @@ fn request(ask: Ask) -> GenerateRequest {
         priority: Priority::Background,
         ..GenerateRequest::new(Prompt::Chat(ask.messages))
     }
-}
-
-fn weights_label(inner: &Inner) -> Result<Label, Fault> {
-    let mut label = Label::public();
-    if let ModelTrust::Private(name) = inner.model().ok_or(Fault::NoModel)?.trust {
-        label.sources.insert(Source::PrivateModel(name));
-    }
-    Ok(label)
 }
 
 async fn still_granted(inner: &Inner, scope: &Arc<Scope>) -> Result<(), Fault> {

@@ -7,8 +7,12 @@ use hearth_vault::StoreError;
 pub(crate) enum Fault {
     #[error("no model is loaded")]
     NoModel,
+    #[error("the model was exchanged meanwhile")]
+    Exchanged,
     #[error("this is too long for the model, even in pieces")]
     TooLong,
+    #[error("a text of more than {limit_bytes} bytes is too long to be cut into pieces")]
+    TooLongToCut { limit_bytes: usize },
     #[error("this would be a text of more than {limit_bytes} bytes")]
     TooLarge { limit_bytes: usize },
     #[error("the plugin's values are more than {limit_bytes} bytes together")]

@@ -248,11 +248,9 @@ impl Making<'_> {
 
     async fn chunk(&mut self, text: &Arc<Node>, max_tokens: u16) -> Result<Value, Fault> {
         let text = self.text(text).await?;
-        let pieces = self.split(text, max_tokens.into()).await?;
-        let limit = self.inner.limits.collection_items;
-        if pieces.len() > usize::from(limit) {
-            return Err(Fault::TooMany { limit });
-        }
+        let slot = self.inner.model_slot().await?;
+        let pieces = self.split(&slot, text, max_tokens.into()).await?;
+        drop(slot);
         let made = pieces.into_iter().map(|piece| {
             let op = Op::Given(piece.into(), self.flow.clone());
             self.inner.node(&self.node.scope, Kind::Text, op)

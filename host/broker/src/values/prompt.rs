@@ -5,8 +5,11 @@ use std::sync::Arc;
 use hearth_base::{Field, MessageRole};
 use hearth_engine_api::{ChatMessage, Prompt, Role, StopReason};
 
-use super::{Fault, Kind, Node, Settings, promise::Making};
-use crate::ops::model::{self, Ask, Measure, Split};
+use super::{Fault, Kind, Node, Outcome, Settings, promise::Making};
+use crate::{
+    inner::ModelSlot,
+    ops::model::{self, Ask, Measure, Split},
+};
 
 /// A prompt as the plugin gave it.
 pub(crate) struct Template(pub(crate) Vec<Turn>);
@@ -132,14 +135,16 @@ impl Making<'_> {
         item: Option<&Arc<Node>>,
         settings: &Settings,
     ) -> Result<String, Fault> {
-        let filled = self.fill(template, item).await?;
+        let item = self.gather(template, item).await?;
         self.show_words();
-        if self.fits(&filled, settings.max_tokens).await? {
-            return self.ask_shown(filled.chat(), settings).await;
+        let slot = self.inner.model_slot().await?;
+        let filled = self.fill(template, item.as_deref())?;
+        if self.fits(&slot, &filled, settings.max_tokens).await? {
+            return self.ask_shown(&slot, filled.chat(), settings).await;
         }
         let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
         self.flow.note_in_pieces();
-        self.tree(&filled, place, vec![text], settings).await
+        self.tree(&slot, &filled, place, vec![text], settings).await
     }
 
     /// One answer for many texts: as many as fit are read together, then their answers, until one is left.
@@ -149,13 +154,20 @@ impl Making<'_> {
         items: &[Arc<Node>],
         settings: &Settings,
     ) -> Result<String, Fault> {
-        let filled = self.fill(template, None).await?;
+        self.gather(template, None).await?;
         let place = self.hole(template).ok_or(Fault::Mismatch)?;
         let fields = template.fields();
+        let outcomes = self.all(items).await;
+        let slot = self.inner.model_slot().await?;
+        let filled = self.fill(template, None)?;
         let mut texts = Vec::new();
-        for outcome in self.all(items).await {
+        let mut sum = Sum::new(self.inner.limits.value_bytes);
+        for outcome in outcomes {
             match self.element_text(&outcome, &fields) {
-                Ok(text) => texts.push(text),
+                Ok(text) => {
+                    sum.add(text.len())?;
+                    texts.push(text);
+                }
                 Err(fault) if fault.is_final() => return Err(fault),
                 Err(_) => self.flow.note_left_out(),
             }
@@ -164,7 +176,7 @@ impl Making<'_> {
             return Err(Fault::Nothing);
         }
         self.show_words();
-        self.tree(&filled, place, texts, settings).await
+        self.tree(&slot, &filled, place, texts, settings).await
     }
 
     /// Which of the outcomes the model chooses. A prompt that is too long is condensed first.
@@ -174,24 +186,31 @@ impl Making<'_> {
         item: Option<&Arc<Node>>,
         outcomes: &[String],
     ) -> Result<usize, Fault> {
-        let mut filled = self.fill(template, item).await?;
+        let item = self.gather(template, item).await?;
+        let slot = self.inner.model_slot().await?;
+        let mut filled = self.fill(template, item.as_deref())?;
         // A token is at least a byte of an outcome.
         let longest = outcomes.iter().map(String::len).max().unwrap_or(0);
         let max_tokens = u32::try_from(longest).unwrap_or(u32::MAX).saturating_add(1);
-        if !self.fits(&filled, max_tokens).await? {
+        if !self.fits(&slot, &filled, max_tokens).await? {
             let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
             self.flow.note_in_pieces();
-            let condensed = self.condense(template, text).await?;
+            let condensed = self.condense(&slot, template, text).await?;
             filled.put(place, condensed.into());
         }
         let settings = Settings { max_tokens, style: hearth_base::Style::Exact, stop: Vec::new() };
         let ask = self.ask_of(filled.chat(), &settings, Some(outcomes.to_vec()));
-        let answer = self.ask(ask, |_| {}).await?.text;
+        let answer = self.ask(&slot, ask, |_| {}).await?.text;
         outcomes.iter().position(|outcome| *outcome == answer).ok_or(Fault::NoOutcome)
     }
 
     /// What of a long text bears on the question, in a few sentences.
-    async fn condense(&mut self, question: &Template, text: Arc<str>) -> Result<String, Fault> {
+    async fn condense(
+        &mut self,
+        slot: &ModelSlot,
+        question: &Template,
+        text: Arc<str>,
+    ) -> Result<String, Fault> {
         let asked = format!(
             "Sum up the text in a few sentences. Keep whatever bears on this: {}\n\n",
             question.literals()
@@ -203,18 +222,20 @@ impl Making<'_> {
         let filled = Filled(vec![(Role::User, pieces)]);
         let style = hearth_base::Style::Exact;
         let settings = Settings { max_tokens: CONDENSED_TOKENS, style, stop: Vec::new() };
-        self.tree(&filled, (0, 1), vec![text], &settings).await
+        self.tree(slot, &filled, (0, 1), vec![text], &settings).await
     }
 
     async fn tree(
         &mut self,
+        slot: &ModelSlot,
         filled: &Filled,
         place: Place,
         mut texts: Vec<Arc<str>>,
         settings: &Settings,
     ) -> Result<String, Fault> {
         let context = self.inner.model().ok_or(Fault::NoModel)?.context_tokens;
-        let frame = self.measure(Prompt::Chat(filled.chat_with(place, ""))).await?;
+        let frame = filled.chat_with(place, "");
+        let frame = self.measure(slot, Prompt::Chat(frame)).await?;
         let taken = frame.saturating_add(settings.max_tokens).saturating_add(SLACK_TOKENS);
         let room = context.saturating_sub(taken);
         if room < LEAST_ROOM_TOKENS {
@@ -224,9 +245,9 @@ impl Making<'_> {
         let part =
             Settings { max_tokens: settings.max_tokens.min(room / 3).max(1), ..settings.clone() };
         for level in 0..MOST_LEVELS {
-            let groups = self.pack(&texts, room).await?;
+            let groups = self.pack(slot, &texts, room).await?;
             if let [only] = groups.as_slice() {
-                return self.ask_shown(filled.chat_with(place, only), settings).await;
+                return self.ask_shown(slot, filled.chat_with(place, only), settings).await;
             }
             if level > 0 && groups.len() >= texts.len() {
                 return Err(Fault::TooLong);
@@ -235,7 +256,7 @@ impl Making<'_> {
             let mut answers = Vec::with_capacity(groups.len());
             for group in &groups {
                 let ask = self.ask_of(filled.chat_with(place, group), &part, None);
-                answers.push(self.ask(ask, |_| {}).await?.text.into());
+                answers.push(self.ask(slot, ask, |_| {}).await?.text.into());
             }
             texts = answers;
         }
@@ -243,13 +264,18 @@ impl Making<'_> {
     }
 
     /// Puts texts together as far as `room_tokens` goes, cutting those that are longer by themselves.
-    async fn pack(&mut self, texts: &[Arc<str>], room_tokens: u32) -> Result<Vec<String>, Fault> {
+    async fn pack(
+        &mut self,
+        slot: &ModelSlot,
+        texts: &[Arc<str>],
+        room_tokens: u32,
+    ) -> Result<Vec<String>, Fault> {
         let mut groups: Vec<String> = Vec::new();
         let mut left = 0;
         for text in texts {
-            let length = self.measure(Prompt::Text(text.to_string())).await?;
+            let length = self.measure(slot, Prompt::Text(text.to_string())).await?;
             let pieces = if length > room_tokens {
-                self.split(Arc::clone(text), room_tokens).await?
+                self.split(slot, Arc::clone(text), room_tokens).await?
             } else {
                 vec![text.to_string()]
             };
@@ -272,11 +298,12 @@ impl Making<'_> {
         Ok(groups)
     }
 
-    async fn fill(
+    /// Has all that goes into a prompt made, without copying any of it yet, and gives the element at hand.
+    async fn gather(
         &mut self,
         template: &Template,
         item: Option<&Arc<Node>>,
-    ) -> Result<Filled, Fault> {
+    ) -> Result<Option<Arc<Outcome>>, Fault> {
         self.flow.join_label(&self.node.scope.literal());
         let item = match item {
             Some(item) => {
@@ -286,21 +313,28 @@ impl Making<'_> {
             }
             None => None,
         };
+        for node in template.values() {
+            self.text(node).await?;
+        }
+        Ok(item)
+    }
+
+    /// Fills a prompt in, once everything for it is there. Only under a slot, since documents are copied for it.
+    fn fill(&self, template: &Template, item: Option<&Outcome>) -> Result<Filled, Fault> {
+        let mut sum = Sum::new(self.inner.limits.value_bytes);
         let mut messages = Vec::with_capacity(template.0.len());
         for turn in &template.0 {
             let mut texts = Vec::with_capacity(turn.pieces.len());
             for piece in &turn.pieces {
-                texts.push(match piece {
-                    Piece::Literal(text) => Text { text: Arc::clone(text), literal: true },
-                    Piece::Value(node) => Text { text: self.text(node).await?, literal: false },
-                    Piece::Item(field) => {
-                        let text = match &item {
-                            Some(item) => item.field(field.unwrap_or(Field::Body))?,
-                            None => "".into(),
-                        };
-                        Text { text, literal: false }
-                    }
-                });
+                let text = match (piece, item) {
+                    (Piece::Literal(text), _) => Arc::clone(text),
+                    (Piece::Value(node), _) => node.outcome.get().ok_or(Fault::Mismatch)?.text()?,
+                    (Piece::Item(field), Some(item)) => item.field(field.unwrap_or(Field::Body))?,
+                    (Piece::Item(_), None) => "".into(),
+                };
+                // Every piece counts, however often it is the same text: they are about to be put in a row.
+                sum.add(text.len())?;
+                texts.push(Text { text, literal: matches!(piece, Piece::Literal(_)) });
             }
             messages.push((engine_role(turn.role), texts));
         }
@@ -315,11 +349,7 @@ impl Making<'_> {
         })
     }
 
-    fn element_text(
-        &mut self,
-        outcome: &super::Outcome,
-        fields: &[Field],
-    ) -> Result<Arc<str>, Fault> {
+    fn element_text(&mut self, outcome: &Outcome, fields: &[Field]) -> Result<Arc<str>, Fault> {
         self.flow.join(&outcome.flow);
         match fields {
             [field] => outcome.field(*field),
@@ -331,15 +361,21 @@ impl Making<'_> {
         }
     }
 
-    async fn fits(&mut self, filled: &Filled, max_tokens: u32) -> Result<bool, Fault> {
+    async fn fits(
+        &mut self,
+        slot: &ModelSlot,
+        filled: &Filled,
+        max_tokens: u32,
+    ) -> Result<bool, Fault> {
         let context = self.inner.model().ok_or(Fault::NoModel)?.context_tokens;
-        let prompt = self.measure(Prompt::Chat(filled.chat())).await?;
+        let prompt = self.measure(slot, Prompt::Chat(filled.chat())).await?;
         Ok(prompt.saturating_add(max_tokens) <= context)
     }
 
     /// Asks, showing the answer as it comes.
     async fn ask_shown(
         &mut self,
+        slot: &ModelSlot,
         messages: Vec<ChatMessage>,
         settings: &Settings,
     ) -> Result<String, Fault> {
@@ -347,7 +383,7 @@ impl Making<'_> {
         let ask = self.ask_of(messages, settings, None);
         let (node, inner) = (self.node, self.inner);
         let answered = self
-            .ask(ask, |text| {
+            .ask(slot, ask, |text| {
                 node.partial(|partial| partial.text.push_str(text));
                 inner.panels_changed();
             })
@@ -377,31 +413,60 @@ impl Making<'_> {
 
     async fn ask(
         &mut self,
+        slot: &ModelSlot,
         ask: Ask,
         on_text: impl FnMut(&str) + Send,
     ) -> Result<model::Answered, Fault> {
         let permit = self.inner.permitted(&self.node.scope, ask, |_, permit| Ok(permit)).await?;
-        let answered = model::ask(self.inner, permit, on_text).await?;
+        let answered = model::ask(self.inner, slot, permit, on_text).await?;
         self.flow.join_label(&answered.weights);
         Ok(answered)
     }
 
-    async fn measure(&mut self, prompt: Prompt) -> Result<u32, Fault> {
+    /// Length of a prompt in tokens. One that is too long to be read is longer than any context.
+    async fn measure(&mut self, slot: &ModelSlot, prompt: Prompt) -> Result<u32, Fault> {
+        let bytes = match &prompt {
+            Prompt::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
+            Prompt::Text(text) => text.len(),
+            Prompt::Tokens(ids) => size_of_val(ids.as_slice()),
+        };
+        if bytes > self.inner.limits.model_bytes {
+            return Ok(u32::MAX);
+        }
         let operation = Measure(prompt);
         let permit =
             self.inner.permitted(&self.node.scope, operation, |_, permit| Ok(permit)).await?;
-        model::measure(&self.inner.engine, permit).await
+        model::measure(self.inner, slot, permit).await
     }
 
     pub(super) async fn split(
         &mut self,
+        slot: &ModelSlot,
         text: Arc<str>,
         max_tokens: u32,
     ) -> Result<Vec<String>, Fault> {
-        let operation = Split { text, max_tokens };
+        let operation = Split { text, max_tokens, most_pieces: self.inner.limits.collection_items };
         let permit =
             self.inner.permitted(&self.node.scope, operation, |_, permit| Ok(permit)).await?;
-        model::split(&self.inner.engine, permit).await
+        model::split(self.inner, slot, permit).await
+    }
+}
+
+/// Bytes of texts that will stand in a row.
+struct Sum {
+    bytes: usize,
+    limit_bytes: usize,
+}
+
+impl Sum {
+    fn new(limit_bytes: usize) -> Self {
+        Self { bytes: 0, limit_bytes }
+    }
+
+    fn add(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let limit_bytes = self.limit_bytes;
+        if self.bytes > limit_bytes { Err(Fault::TooLarge { limit_bytes }) } else { Ok(()) }
     }
 }
 

@@ -67,7 +67,7 @@ fn step(hands: &mut Hands, (what, a, b): Step, call: &mut dyn FnMut(HostCall) ->
     let over = || user(vec![words("plugintok "), Part::Item(None), Part::Value(text(b))]);
     match what % 13 {
         0 => hands.texts.extend(call(HostCall::TextConcat(vec![text(a), text(b)]))),
-        1 => hands.lists.extend(call(HostCall::TextChunk { text: text(a), max_tokens: 3 })),
+        1 => hands.lists.extend(call(HostCall::TextChunk { text: text(a), max_tokens: 16 })),
         2 => hands.lists.extend(call(HostCall::CollectionOf(vec![text(a), text(b)]))),
         3 => hands.lists.extend(call(HostCall::CollectionTake { collection: list(a), count: 2 })),
         4 => {

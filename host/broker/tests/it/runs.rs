@@ -4,7 +4,7 @@ use hearth_base::{
     Answer, Capability, Date, DocumentId, GuestError, GuestFailure, Handle, HostCall, Label,
     LogLevel, Message, Node, Origin, Part, Quota, SettingValue, Sort, Source, Weights,
 };
-use hearth_broker::{BeginError, Client, Limits, ModelTrust, PanelKey, RunEnd, Start};
+use hearth_broker::{BeginError, Client, Limits, ModelFacts, ModelTrust, PanelKey, RunEnd, Start};
 use hearth_vault::DocumentQuery;
 
 use crate::{
@@ -509,6 +509,29 @@ fn a_completion_is_public_through_and_through() {
         let refused = complete(&mut client, user(vec![words("x")]));
         assert!(matches!(refused, Err(GuestError::Invalid(_))));
         client.finish(RETURNED);
+    }
+}
+
+#[test]
+fn a_completion_is_never_answered_by_another_model() {
+    let world = World::new(&Recipe { engine: EngineKind::Gated, ..Recipe::default() });
+    let mut client = world.go();
+    let heard = std::thread::scope(|scope| {
+        let guest = scope.spawn(|| complete(&mut client, user(vec![words("x")])));
+        world.await_requests(1);
+        // Exchanged for a private model and back while the completion waits: it looks the same again.
+        world.broker.set_model(None);
+        for trust in [ModelTrust::Private("mine".into()), ModelTrust::Public] {
+            world.broker.set_model(Some(ModelFacts { trust, context_tokens: 4096 }));
+        }
+        world.release(1);
+        guest.join().unwrap()
+    });
+    assert_eq!(heard, Err(GuestError::Refused), "not one word is told");
+    client.finish(RETURNED);
+    match begin_error(&world, go()) {
+        BeginError::Suspended { why } => assert_eq!(why, "the model was exchanged meanwhile"),
+        other => panic!("{other:?}"),
     }
 }
 
