@@ -24,7 +24,11 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     page(
         ui,
         &format!("May {name} work for you?"),
-        "Nothing of it has run yet. You can change your mind at any time.",
+        if consent.install {
+            "Nothing of it has run yet. You can change your mind at any time."
+        } else {
+            "It may do exactly what you tick. You can change your mind at any time."
+        },
         |ui| back = ghost(ui, icons::BACK, "Back").clicked(),
         |ui| {
             ui.columns(2, |columns| {

@@ -55,11 +55,15 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         });
 }
 
-/// How far the run is, while there is one.
+/// How far the run is.
 fn running(ui: &mut Ui, plugin: Option<&PluginView>, out: &mut Outbox) {
     let Some(plugin) = plugin else { return };
-    let Some(ticket) = plugin.running else { return };
     ui.horizontal(|ui| {
+        // The row stays when the run ends, so that nothing moves under the pointer.
+        let Some(ticket) = plugin.running else {
+            ui.label(muted(ui, "The run has ended."));
+            return;
+        };
         let (percent, message) = plugin.progress.clone().unwrap_or((None, String::new()));
         bar(ui, percent.map(|p| f32::from(p) / 100.0), 160.0, "Run under way");
         ui.label(muted(ui, words::plain(&message)));

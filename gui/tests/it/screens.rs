@@ -125,7 +125,7 @@ fn the_reader_offers_what_can_be_done_and_asks_before_deleting() {
     assert!(matches!(last(&fake), Command::DeleteDocument(DocumentId(0))));
     window.click("Chat about this");
     assert!(
-        window.has("Remove Re: Tuesday's tasting, who brings the hon\u{2026}"),
+        window.has("Remove Re: Tuesday's tasting, who brings the ho\u{2026}"),
         "{}",
         window.text()
     );
