@@ -74,7 +74,7 @@ impl Broker {
         }
         let run = vault.next_run(plugin)?;
         let seed = seed(&vault.run_key()?, plugin, run);
-        let scope = Arc::new(Scope::new(manifest, grant, run, seed));
+        let scope = Arc::new(Scope::new(manifest, grant, run, seed, self.inner.limits.audit_rows));
         let before = Permit::mint(&vault, &scope, storage::Recall)
             .and_then(|permit| storage::recall(&vault, permit))
             .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
@@ -186,9 +186,7 @@ impl Broker {
                     (Some(Focus::Document), Some(_)) | (Some(Focus::None), None) => Ok(()),
                 };
             }
-            Start::Pressed { panel, button } => {
-                (panel, &|open| open.enabled_buttons(button).is_some())
-            }
+            Start::Pressed { panel, button } => (panel, &|open| open.has_button(button)),
             Start::Entered { panel, input, text } => {
                 let limit_bytes = self.inner.limits.entered_bytes;
                 if text.len() > limit_bytes {
@@ -238,13 +236,11 @@ impl Broker {
                 return Ok(Export::Run { command: id, focus });
             }
             Start::Pressed { panel, button } => {
-                let enabled =
-                    self.inner.panels().get(&panel).and_then(|open| open.enabled_buttons(&button));
-                let enabled = enabled.ok_or(BeginError::Stale)?;
-                client.record(format!("was told of a press, of {enabled} buttons"), true);
+                self.record_gesture(client, &panel, "a press")?;
                 (panel, Event::Pressed(button))
             }
             Start::Entered { panel, input, text } => {
+                self.record_gesture(client, &panel, "an entry")?;
                 let op = Op::Given(text.into(), Flow::of(entered()));
                 let handle = hold(client, self.inner.node(scope, Kind::Text, op))?;
                 (panel, Event::Entered(input, handle))
@@ -253,6 +249,7 @@ impl Broker {
                 let picked =
                     self.inner.panels().get(&panel).and_then(|open| open.picked(&picker, value));
                 let (element, list) = picked.ok_or(BeginError::Stale)?;
+                self.record_gesture(client, &panel, "a pick")?;
                 let mut flow = Flow::of(entered());
                 if let Some(outcome) = list.as_ref().and_then(|list| list.outcome.get()) {
                     flow.join(&outcome.flow);
@@ -263,6 +260,19 @@ impl Broker {
             }
         };
         Ok(Export::OnEvent { panel: panel.panel, event })
+    }
+
+    /// Writes down what a gesture tells the plugin: which one it was, of so many it could have been.
+    fn record_gesture(
+        &self,
+        client: &mut Client,
+        panel: &PanelKey,
+        gesture: &str,
+    ) -> Result<(), BeginError> {
+        let controls = self.inner.panels().get(panel).map(|open| open.controls());
+        let controls = controls.ok_or(BeginError::Stale)?;
+        client.record(format!("was told of {gesture}, of {controls} controls"), true);
+        Ok(())
     }
 }
 

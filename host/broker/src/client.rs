@@ -29,8 +29,8 @@ use crate::{
 use end::SaveOrder;
 use model::Completion;
 
-/// Refusals written down of one run; a plugin that tries more often is known by then.
-const MOST_REFUSAL_ROWS: usize = 64;
+/// Refusals written down one by one of a run; a plugin that tries more often is known by then.
+const MOST_REFUSAL_ROWS: u32 = 64;
 
 /// The broker's answers to one run of a plugin. Dropping it without [`Client::finish`] counts as an abnormal end.
 pub struct Client {
@@ -55,6 +55,7 @@ pub struct Client {
     meter: Meter,
     gate: Gate,
     rows: Vec<AuditRow>,
+    refusals: u32,
     /// Why the run may not go on, if so. Whatever it returns, it ends abnormally.
     broken: Option<String>,
     ended: bool,
@@ -87,6 +88,7 @@ impl Client {
             meter: Meter::default(),
             gate: Gate::new(),
             rows: Vec::new(),
+            refusals: 0,
             broken: None,
             ended: false,
         };
@@ -177,7 +179,7 @@ impl Client {
         self.allow(Access::RevealChoice)?;
         let outcomes = u32::try_from(outcomes).unwrap_or(u32::MAX);
         let attempt = self.gate.reveal_choice(&self.scope.plugin, self.scope.run, outcomes);
-        self.record(attempt.event.to_string(), false);
+        self.record_refused(attempt.event.to_string());
         Err(GuestError::Refused)
     }
 
@@ -185,7 +187,7 @@ impl Client {
         self.text(text)?;
         self.allow(Access::RevealText)?;
         let attempt = self.gate.reveal_text(&self.scope.plugin, self.scope.run);
-        self.record(attempt.event.to_string(), false);
+        self.record_refused(attempt.event.to_string());
         Err(GuestError::Refused)
     }
 
@@ -250,6 +252,22 @@ impl Client {
         self.rows.push(audit::row(&self.scope, what, allowed));
     }
 
+    /// The same of something refused: the first ones each by itself.
+    fn record_refused(&mut self, what: String) {
+        self.refusals = self.refusals.saturating_add(1);
+        if self.refusals <= MOST_REFUSAL_ROWS {
+            self.record(what, false);
+        }
+    }
+
+    /// The rest of what was refused, in one row.
+    fn record_dropped(&mut self) {
+        let more = self.refusals.saturating_sub(MOST_REFUSAL_ROWS);
+        if more > 0 {
+            self.record(format!("was refused {more} times more"), false);
+        }
+    }
+
     fn record_refusal(&mut self, error: &GuestError) {
         let what = match error {
             GuestError::Denied(power) => format!("was denied {power:?}"),
@@ -258,9 +276,7 @@ impl Client {
             // A refusal by the gate has its own row; a mistake in an argument concerns nobody.
             GuestError::Refused | GuestError::Invalid(_) => return,
         };
-        if self.rows.len() < MOST_REFUSAL_ROWS {
-            self.record(what, false);
-        }
+        self.record_refused(what);
     }
 }
 

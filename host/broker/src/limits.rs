@@ -2,6 +2,8 @@
 
 use hearth_base::{GuestError, HostCall, Message, ModelOptions, Node, Part, Quota, Schema};
 
+use crate::escape_words;
+
 /// Limits of one run, and of what it leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -35,10 +37,11 @@ pub struct Limits {
     pub panel_string_bytes: usize,
     /// Rows and columns inside one another.
     pub panel_depth: usize,
-    /// Buttons of a panel.
-    pub panel_buttons: usize,
-    /// Enabled buttons of a panel that shows values: what is pressed after seeing them tells the plugin something.
-    pub panel_buttons_beside_values: usize,
+    /// Buttons, fields and lists to pick from of a panel.
+    pub panel_controls: usize,
+    /// The same, without greyed buttons, of a panel that shows values: which one is used after seeing them tells the
+    /// plugin something.
+    pub panel_controls_beside_values: usize,
     /// Panels shown in a run, repetitions included.
     pub panel_shows: u32,
     /// Notices a run.
@@ -61,8 +64,19 @@ pub struct Limits {
     pub model_bytes: usize,
     /// Tokens that the pieces of a text may be asked to have, at the least.
     pub least_piece_tokens: u16,
+    /// Rows of the audit trail a run. One more says that the rest is not listed.
+    pub audit_rows: u32,
     /// Fuel of a run.
     pub fuel: u64,
+}
+
+impl Limits {
+    /// Words of a plugin, or of who may be one, as long as may be shown: escaped, and visibly cut.
+    pub(crate) fn own_words(&self, words: &str) -> String {
+        let end = words.floor_char_boundary(self.panel_string_bytes);
+        let cut = if end < words.len() { " … (cut)" } else { "" };
+        format!("{}{cut}", escape_words(&words[..end]))
+    }
 }
 
 impl Default for Limits {
@@ -83,8 +97,8 @@ impl Default for Limits {
             panel_nodes: 512,
             panel_string_bytes: 4 << 10,
             panel_depth: 8,
-            panel_buttons: 64,
-            panel_buttons_beside_values: 8,
+            panel_controls: 64,
+            panel_controls_beside_values: 8,
             panel_shows: 256,
             notices: 16,
             log_lines: 256,
@@ -96,6 +110,7 @@ impl Default for Limits {
             run_bytes: 256 << 20,
             model_bytes: 4 << 20,
             least_piece_tokens: 16,
+            audit_rows: 4096,
             fuel: 500_000_000,
         }
     }

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hearth_base::PluginId;
+use hearth_base::{Button, PluginId};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{
     PanelKey, PanelNode, PanelView, ValueId, ValueState, ValueView, escape_text,
     inner::Inner,
     scope::Scope,
-    values::{Flow, Glance, Node, NodeId, Outcome, Value, glance},
+    values::{Flow, Glance, Node, NodeId, Outcome, Room, Value, glance},
 };
 
 /// A panel the user can see.
@@ -73,29 +73,21 @@ impl ShownValue {
     }
 }
 
-/// Longest text a panel draws for one value.
-const VALUE_BYTES: usize = 256 << 10;
-
-/// What is left of the room for values in one view of a panel. A plugin may show a value as often as it likes.
-struct Room {
-    values: usize,
-    bytes: usize,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self { values: 2048, bytes: 4 << 20 }
-    }
-}
-
 impl OpenPanel {
-    /// Whether it has an enabled button of this id, and how many are enabled.
-    pub(crate) fn enabled_buttons(&self, id: &str) -> Option<usize> {
-        let enabled =
-            |node: &&Shown| matches!(node, Shown::Plain(PanelNode::Button(b)) if b.enabled);
-        let is_it = |node: &Shown| matches!(node, Shown::Plain(PanelNode::Button(b)) if b.id == id);
-        let buttons: Vec<&Shown> = self.nodes.iter().filter(enabled).collect();
-        buttons.iter().any(|node| is_it(node)).then_some(buttons.len())
+    /// What the user can use in it. Which of them was used is all that a plugin hears of a gesture.
+    pub(crate) fn controls(&self) -> usize {
+        let is_control = |node: &&Shown| match node {
+            Shown::Plain(PanelNode::Button(button)) => button.enabled,
+            Shown::Plain(PanelNode::Input(_)) | Shown::Picker(..) => true,
+            Shown::Plain(_) | Shown::Value(_) | Shown::Items(_) => false,
+        };
+        self.nodes.iter().filter(is_control).count()
+    }
+
+    /// Whether it has an enabled button of this id.
+    pub(crate) fn has_button(&self, id: &str) -> bool {
+        let is_it = |button: &Button| button.enabled && button.id == id;
+        self.nodes.iter().any(|n| matches!(n, Shown::Plain(PanelNode::Button(b)) if is_it(b)))
     }
 
     pub(crate) fn has_input(&self, id: &str) -> bool {
@@ -153,9 +145,14 @@ impl OpenPanel {
         };
         match &outcome.value {
             Ok(Value::Items(items)) => {
-                let fitting = items.len().min(room.values);
-                let mut views: Vec<ValueView> =
-                    items[..fitting].iter().map(|item| self.view_value(item, room)).collect();
+                let mut views = Vec::new();
+                for item in items.iter() {
+                    if room.values == 0 || room.bytes == 0 {
+                        break;
+                    }
+                    views.push(self.view_value(item, room));
+                }
+                let fitting = views.len();
                 if fitting < items.len() {
                     let more = items.len() - fitting;
                     views.push(fate(&format!("{more} more have no room in this panel")));
@@ -171,7 +168,7 @@ impl OpenPanel {
     }
 
     fn view_value(&self, node: &Arc<Node>, room: &mut Room) -> ValueView {
-        let (text, state) = match glance(node, VALUE_BYTES.min(room.bytes)) {
+        let (text, state) = match glance(node, room) {
             Glance::Done(text) if node.is_saved() => (escape_text(&text), ValueState::Saved),
             Glance::Done(text) => (escape_text(&text), ValueState::Done),
             Glance::Failed(fault) => (String::new(), ValueState::Failed(fault.to_string())),

@@ -31,8 +31,9 @@ impl<O: Operation> Permit<O> {
     /// A run whose grant has changed since it began gets nothing more, even where the new grant would allow it.
     pub(crate) fn mint(vault: &Vault, scope: &Arc<Scope>, operation: O) -> Result<Self, Fault> {
         let verdict = check(vault, scope, operation.access());
-        if let Some(line) = operation.line() {
-            vault.audit(&audit::row(scope, line, verdict.is_ok()))?;
+        let listed = operation.line().and_then(|line| scope.listed(line, verdict.is_ok()));
+        if let Some((line, allowed)) = listed {
+            vault.audit(&audit::row(scope, line, allowed))?;
         }
         verdict?;
         Ok(Self { operation, scope: Arc::clone(scope) })

@@ -1,6 +1,6 @@
 //! What stays the same throughout one run.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use hearth_base::{Grant, Label, Manifest, PluginId, RunId};
 
@@ -19,10 +19,19 @@ pub(crate) struct Scope {
     stopped: AtomicBool,
     /// Bytes of its values that are there.
     bytes: AtomicUsize,
+    /// Operations it has asked a permit for.
+    operations: AtomicU32,
+    most_rows: u32,
 }
 
 impl Scope {
-    pub(crate) fn new(manifest: Manifest, grant: Grant, run: RunId, seed: u64) -> Self {
+    pub(crate) fn new(
+        manifest: Manifest,
+        grant: Grant,
+        run: RunId,
+        seed: u64,
+        most_rows: u32,
+    ) -> Self {
         Self {
             plugin: manifest.id.clone(),
             name: escape_words(&manifest.name),
@@ -32,6 +41,20 @@ impl Scope {
             grant,
             stopped: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
+            operations: AtomicU32::new(0),
+            most_rows,
+        }
+    }
+
+    /// The row of the audit trail for an operation: its own line; the one that says that no more are listed; or none.
+    pub(crate) fn listed(&self, line: String, allowed: bool) -> Option<(String, bool)> {
+        let before = self.operations.fetch_add(1, Ordering::Relaxed);
+        match before.cmp(&self.most_rows) {
+            std::cmp::Ordering::Less => Some((line, allowed)),
+            std::cmp::Ordering::Equal => {
+                Some((format!("did more than {before} things; the rest is not listed"), allowed))
+            }
+            std::cmp::Ordering::Greater => None,
         }
     }
 

@@ -10,6 +10,6 @@ mod prompt;
 pub(crate) use fault::Fault;
 pub(crate) use graph::{Kind, Node, NodeId, Op, Settings};
 pub(crate) use label::Flow;
-pub(crate) use peek::{Glance, glance};
+pub(crate) use peek::{Glance, Room, glance};
 pub(crate) use promise::{Outcome, Value};
 pub(crate) use prompt::{Piece, Template, Turn, engine_role, suits};

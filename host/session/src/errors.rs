@@ -102,6 +102,7 @@ impl From<StoreError> for UserError {
             StoreError::NotFound { .. } => {
                 Self::user(message, "It may have been deleted; look at the list again.")
             }
+            StoreError::SearchTooLong { .. } => Self::input(message, "Search for fewer words."),
             StoreError::NoRandomness => Self::system(message, ""),
             _ => Self::internal(message),
         }
@@ -153,16 +154,28 @@ impl From<LoadError> for UserError {
     }
 }
 
+/// Words of a model's own that are shown at most.
+const TEMPLATE_CHARS: usize = 200;
+
 impl From<EngineError> for UserError {
     fn from(error: EngineError) -> Self {
+        // The template's words may be long, and may quote the conversation.
+        if let EngineError::Template { reason } = error {
+            let mut words = hearth_broker::escape_words(&reason);
+            if let Some((end, _)) = words.char_indices().nth(TEMPLATE_CHARS) {
+                words.truncate(end);
+                words.push('…');
+            }
+            return Self::input(
+                format!("The model's chat template refused the conversation and says: {words}"),
+                "Start a new conversation, or use another model.",
+            );
+        }
         let message = sentence(&error.to_string());
         match error {
             EngineError::NoModel => Self::no_model(),
             EngineError::ContextOverflow { .. } => {
                 Self::user(message, "Ask something shorter, or use a model with a longer context.")
-            }
-            EngineError::Template { .. } => {
-                Self::input(message, "Start a new conversation, or use another model.")
             }
             EngineError::Overloaded { .. } => {
                 Self::user("The model is busy.", "Wait for running work to end, or stop it.")
@@ -195,4 +208,18 @@ pub(crate) fn sentence(text: &str) -> String {
 
 fn megabytes(bytes: u64) -> String {
     if bytes >= 10 << 30 { format!("{} GB", bytes >> 30) } else { format!("{} MB", bytes >> 20) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_templates_words_are_cut_and_cannot_pose_as_others() {
+        let reason = format!("no\u{202e} system role\nerror: {}", "x".repeat(5000));
+        let error = UserError::from(EngineError::Template { reason });
+        assert!(error.message.chars().count() < 300, "{}", error.message.len());
+        assert!(error.message.ends_with('…'));
+        assert!(!error.message.contains(['\n', '\u{202e}']), "{}", error.message);
+    }
 }

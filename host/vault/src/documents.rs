@@ -91,9 +91,9 @@ impl Vault {
     /// the beginning of one, and nothing in it is taken for search syntax.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; `SearchTooLong` where the text is more than a search looks for.
     pub fn documents(&self, query: &DocumentQuery) -> Result<Page, StoreError> {
-        let Some(filter) = Filter::of(query) else { return Ok(Page::default()) };
+        let Some(filter) = Filter::of(query)? else { return Ok(Page::default()) };
         self.read("search documents", |connection| filter.page(connection, query))
     }
 
@@ -358,7 +358,7 @@ struct Filter {
 
 impl Filter {
     /// `None` where nothing can match.
-    fn of(query: &DocumentQuery) -> Option<Self> {
+    fn of(query: &DocumentQuery) -> Result<Option<Self>, StoreError> {
         let searches = !query.text.trim().is_empty();
         let mut filter = Self {
             from: "documents d",
@@ -369,7 +369,8 @@ impl Filter {
         if searches {
             filter.from = "documents_text t JOIN documents d ON d.id = t.rowid";
             filter.conditions.push("documents_text MATCH ?".to_owned());
-            filter.values.push(Value::Text(search::expression(&query.text)?));
+            let Some(expression) = search::expression(&query.text)? else { return Ok(None) };
+            filter.values.push(Value::Text(expression));
         }
         if let Some(folders) = &query.folders {
             let marks = vec!["?"; folders.len()].join(", ");
@@ -380,7 +381,7 @@ impl Filter {
             filter.conditions.push("d.kind = ?".to_owned());
             filter.values.push(Value::Integer(kind as i64));
         }
-        Some(filter)
+        Ok(Some(filter))
     }
 
     fn page(self, connection: &Connection, query: &DocumentQuery) -> rusqlite::Result<Page> {

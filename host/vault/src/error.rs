@@ -139,6 +139,16 @@ pub enum StoreError {
         /// What.
         what: &'static str,
     },
+    /// A search of more words or bytes than one looks for.
+    #[error(
+        "a search has at most {limit_words} words and {limit_bytes} bytes: leave out what matters least"
+    )]
+    SearchTooLong {
+        /// Most words.
+        limit_words: usize,
+        /// Most bytes.
+        limit_bytes: usize,
+    },
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
     NoRandomness,

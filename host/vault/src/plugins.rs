@@ -73,6 +73,17 @@ impl Vault {
         })
     }
 
+    /// Notes why a plugin may not run for now, or that it may again. Nothing else of its record is touched.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A plugin that is not there is no error.
+    pub fn suspend_plugin(&self, id: &PluginId, why: Option<&str>) -> Result<(), StoreError> {
+        self.write("suspend a plugin", |transaction| {
+            let sql = "UPDATE plugins SET suspended = ?2 WHERE id = ?1";
+            transaction.execute(sql, params![id.as_str(), why]).map(|_rows| ())
+        })
+    }
+
     /// Removes a plugin with its grant, settings, storage and kept values; and with what it saved, unless that is to be
     /// kept. Its run numbers and epochs go on counting should it come back.
     ///

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use hearth_base::PluginId;
-use hearth_vault::{StoreError, Vault};
+use hearth_vault::Vault;
 
 use super::Client;
 use crate::{
@@ -53,6 +53,7 @@ impl Client {
             Ok(Err(_)) => self.record("returned with a failure of its own".into(), true),
             Err(why) => self.abort(&why),
         }
+        self.record_dropped();
         self.write_rows();
         self.give_turn_back();
     }
@@ -76,7 +77,9 @@ impl Client {
             self.inner.close(&PanelKey { plugin: self.scope.plugin.clone(), panel });
         }
         let Some(vault) = self.inner.vault() else { return };
-        if let Err(error) = suspend(&vault, &self.scope, why) {
+        // The words may be those of a runner that a guest has taken over.
+        let why = self.inner.limits.own_words(why);
+        if let Err(error) = vault.suspend_plugin(&self.scope.plugin, Some(&why)) {
             tracing::warn!(%error, "a plugin could not be marked as suspended");
         }
     }
@@ -157,12 +160,6 @@ impl Drop for UnderWay {
         }
         self.inner.panels_changed();
     }
-}
-
-fn suspend(vault: &Vault, scope: &Scope, why: &str) -> Result<(), StoreError> {
-    let Some(mut record) = vault.plugin(&scope.plugin)? else { return Ok(()) };
-    record.suspended = Some(why.to_owned());
-    vault.put_plugin(&record)
 }
 
 async fn save(inner: &Arc<Inner>, scope: &Arc<Scope>, order: SaveOrder) {

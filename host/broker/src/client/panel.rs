@@ -42,9 +42,7 @@ impl Client {
         let (plugin, observer) = (&self.scope.plugin, &self.inner.observer);
         self.meter.log_lines = self.meter.log_lines.saturating_add(1);
         if self.meter.log_lines <= limits.log_lines {
-            let end = message.floor_char_boundary(limits.panel_string_bytes);
-            let cut = if end < message.len() { " … (cut)" } else { "" };
-            observer.log(plugin, level, &format!("{}{cut}", escape_words(&message[..end])));
+            observer.log(plugin, level, &limits.own_words(message));
         } else if self.meter.log_lines == limits.log_lines + 1 {
             observer.log(plugin, LogLevel::Warn, "(further lines of this run are dropped)");
         }
@@ -87,25 +85,29 @@ impl Client {
         if nodes.len() > limits.panel_nodes {
             return Err(GuestError::OverQuota(Quota::Panels));
         }
-        let (mut depth, mut buttons, mut enabled, mut values) = (0_usize, 0, 0, 0);
+        let (mut depth, mut controls, mut enabled, mut values) = (0_usize, 0, 0, 0);
         for node in nodes {
             match node {
                 Node::Heading(text) | Node::Label(text) => self.check_string(text)?,
                 Node::Picker(id, _) => {
                     self.check_string(id)?;
                     values += 1;
+                    controls += 1;
+                    enabled += 1;
                 }
                 Node::Value(_) | Node::Items(_) => values += 1,
                 Node::Button(button) => {
                     self.check_string(&button.id)?;
                     self.check_string(&button.label)?;
-                    buttons += 1;
+                    controls += 1;
                     enabled += usize::from(button.enabled);
                 }
                 Node::Input(input) => {
                     self.check_string(&input.id)?;
                     self.check_string(&input.label)?;
                     self.check_string(&input.placeholder)?;
+                    controls += 1;
+                    enabled += 1;
                 }
                 Node::Progress(percent) => check_percent(*percent)?,
                 Node::Divider => {}
@@ -122,8 +124,8 @@ impl Client {
             return Err(invalid("a row or column without an end"));
         }
         let most_enabled =
-            if values > 0 { limits.panel_buttons_beside_values } else { limits.panel_buttons };
-        if buttons > limits.panel_buttons || enabled > most_enabled {
+            if values > 0 { limits.panel_controls_beside_values } else { limits.panel_controls };
+        if controls > limits.panel_controls || enabled > most_enabled {
             return Err(GuestError::OverQuota(Quota::Panels));
         }
         Ok(())

@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     NoOutcome,
     #[error("the model failed: {0}")]
     Engine(String),
+    #[error("{0}")]
+    Search(String),
     #[error("the vault failed: {0}")]
     Store(String),
     /// A value of one kind where the graph promises another.
@@ -63,6 +65,9 @@ impl From<EngineError> for Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
+        match error {
+            StoreError::SearchTooLong { .. } => Self::Search(error.to_string()),
+            _ => Self::Store(error.to_string()),
+        }
     }
 }

@@ -1,58 +1,79 @@
 //! Looking at a node without computing it: what a panel draws.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use super::{Fault, Kind, Node, Op, Value};
 
-/// Nodes looked at for one value. A graph may name one node very many times.
-const GLANCES: usize = 1024;
+/// What is left of the room for values in one view of a panel. A plugin may show a value as often as it likes, and a
+/// graph may name one node very many times.
+pub(crate) struct Room {
+    pub(crate) values: usize,
+    pub(crate) bytes: usize,
+    /// Nodes still to be looked at where a value is not there yet.
+    pub(crate) glances: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { values: 2048, bytes: 4 << 20, glances: 16 << 10 }
+    }
+}
+
+/// Longest text a panel draws for one value.
+const VALUE_BYTES: usize = 256 << 10;
 
 /// A value as far as it has come.
-pub(crate) enum Glance {
+pub(crate) enum Glance<'a> {
     Waiting,
-    Partial(String),
-    Done(Arc<str>),
+    Partial(Cow<'a, str>),
+    Done(Cow<'a, str>),
     Failed(Fault),
 }
 
-/// Looks at a text, or at the title of a document. Of a longer one than `most_bytes` the rest is there for Save and
-/// Copy, and the end of what is shown says so.
-pub(crate) fn glance(node: &Node, most_bytes: usize) -> Glance {
+/// Looks at a text, or at the title of a document, as far as there is room. Of a longer one the rest is there for Save
+/// and Copy, and the end of what is shown says so.
+pub(crate) fn glance<'a>(node: &'a Node, room: &mut Room) -> Glance<'a> {
+    let most_bytes = VALUE_BYTES.min(room.bytes);
     if let Some(outcome) = node.outcome.get() {
         return match &outcome.value {
             Ok(Value::Text(text)) => Glance::Done(shown(text, most_bytes)),
             Ok(Value::Document(document)) if node.kind == Kind::Document => {
-                Glance::Done(document.head.title.as_str().into())
+                Glance::Done(shown(&document.head.title, most_bytes))
             }
             Ok(_) => Glance::Failed(Fault::Mismatch),
             Err(fault) => Glance::Failed(fault.clone()),
         };
     }
+    if most_bytes == 0 {
+        return Glance::Partial(NO_ROOM.into());
+    }
     let mut text = String::new();
-    collect(node, &mut text, &mut { GLANCES }, most_bytes);
-    if text.is_empty() { Glance::Waiting } else { Glance::Partial(text) }
+    collect(node, &mut text, &mut room.glances, most_bytes);
+    if text.is_empty() { Glance::Waiting } else { Glance::Partial(text.into()) }
 }
+
+/// In place of a text that is not there yet, where the panel is full.
+const NO_ROOM: &str = "… (no more room in this panel)";
 
 /// Appends what is there of a text from its beginning; true where that is all of it.
 fn collect(node: &Node, text: &mut String, glances: &mut usize, most_bytes: usize) -> bool {
-    if *glances == 0 || text.len() > most_bytes {
+    let left_bytes = most_bytes.saturating_sub(text.len());
+    if *glances == 0 || left_bytes == 0 {
         return false;
     }
     *glances -= 1;
+    let mut append = |whole: &str| {
+        text.push_str(&shown(whole, left_bytes));
+        whole.len() <= left_bytes
+    };
     if let Some(outcome) = node.outcome.get() {
         return match &outcome.value {
-            Ok(Value::Text(whole)) => {
-                text.push_str(&shown(whole, most_bytes));
-                true
-            }
+            Ok(Value::Text(whole)) => append(whole),
             _ => false,
         };
     }
     match &node.op {
-        Op::Given(given, _) => {
-            text.push_str(&shown(given, most_bytes));
-            true
-        }
+        Op::Given(given, _) => append(given),
         Op::Concat(parts) => parts.iter().all(|part| collect(part, text, glances, most_bytes)),
         Op::Select { choice, options } => match choice.outcome.get().map(|o| &o.value) {
             Some(Ok(Value::Index(index))) => {
@@ -71,17 +92,18 @@ fn collect(node: &Node, text: &mut String, glances: &mut usize, most_bytes: usiz
         },
         Op::Picked { element, .. } => collect(element, text, glances, most_bytes),
         _ => {
-            node.partial(|partial| text.push_str(&partial.text));
+            node.partial(|partial| append(&partial.text));
             false
         }
     }
 }
 
-fn shown(text: &Arc<str>, most_bytes: usize) -> Arc<str> {
+/// The beginning of a text. What is left of it is told in bytes: to count characters would be to read all of it.
+fn shown(text: &str, most_bytes: usize) -> Cow<'_, str> {
     if text.len() <= most_bytes {
-        return Arc::clone(text);
+        return text.into();
     }
     let end = text.floor_char_boundary(most_bytes);
-    let rest = text[end..].chars().count();
-    format!("{}\n… ({rest} more characters: save or copy it to have them all)", &text[..end]).into()
+    let rest = text.len() - end;
+    format!("{}\n… ({rest} more bytes: save or copy it to have them all)", &text[..end]).into()
 }

@@ -1,10 +1,10 @@
 //! Plugins that ask for too much: nothing they build takes the host's memory or time, and the user is told.
 
-use hearth_base::{Answer, GuestError, Handle, HostCall, Node, Part};
-use hearth_broker::{Limits, RunEnd, ValueState, ValueView};
+use hearth_base::{Answer, GuestError, Handle, HostCall, Input, Node, Part, Quota};
+use hearth_broker::{Limits, PanelKey, RunEnd, Start, ValueState, ValueView};
 
 use crate::{
-    guests::{options, user, words},
+    guests::{button, options, user, words},
     world::{Recipe, World, shown},
 };
 
@@ -107,4 +107,139 @@ fn one_long_value_many_times_is_a_fault_before_it_is_put_in_a_row() {
     for value in values {
         assert_eq!(value.state, failed("this would be a text of more than 16777216 bytes"));
     }
+}
+
+#[test]
+fn a_view_stops_where_its_room_is_used_up() {
+    let world = World::new(&Recipe::default());
+    let values = shown_by(&world, |call| {
+        // Characters that are drawn as six.
+        let text = long(call, "\u{7}größe ", 4);
+        let over = call(HostCall::CollectionOf(vec![text; 30]));
+        let mut nodes = vec![Node::Value(text); 30];
+        nodes.push(Node::Items(over));
+        nodes
+    });
+    let bytes: usize = values.iter().map(|value| value.text.len()).sum();
+    assert!(bytes < 5 << 20, "{bytes}");
+    let more = |value: &ValueView| {
+        let (_, more) = value.text.rsplit_once("… (").unwrap();
+        let (number, words) = more.split_once(' ').unwrap();
+        assert_eq!(words, "more bytes: save or copy it to have them all)");
+        number.parse::<usize>().unwrap()
+    };
+    let whole = world.broker.value_text(values[0].id).unwrap().len();
+    assert!(more(&values[0]) >= whole - (256 << 10));
+    assert_eq!(more(&values[29]), whole, "nothing of it has room");
+    let [.., last] = values.as_slice() else { panic!("no values") };
+    assert_eq!(last.state, failed("30 more have no room in this panel"));
+}
+
+#[test]
+fn a_search_for_everything_is_a_fault() {
+    let world = World::new(&Recipe::default());
+    let values = shown_by(&world, |call| {
+        let query = call(HostCall::TextLiteral("word ".repeat(65)));
+        let found = HostCall::Search { slot: "inbox".into(), query, limit: 3 };
+        vec![Node::Items(call(found))]
+    });
+    let why = "a search has at most 64 words and 4096 bytes: leave out what matters least";
+    assert_eq!(values[0].state, failed(why));
+}
+
+#[test]
+fn whatever_the_user_can_use_beside_values_counts() {
+    let world = World::new(&Recipe::default());
+    let mut client = world.go();
+    let Ok(Answer::Handle(text)) = client.call(HostCall::TextLiteral("x".into())) else {
+        panic!("no handle")
+    };
+    let Ok(Answer::Handle(list)) = client.call(HostCall::CollectionOf(vec![text])) else {
+        panic!("no handle")
+    };
+    let input = |n: usize| {
+        let (id, label) = (n.to_string(), String::new());
+        Node::Input(Input { id, label, placeholder: String::new(), multiline: false })
+    };
+    let picker = |n: usize| Node::Picker(n.to_string(), list);
+    let mut call = |nodes| client.call(HostCall::PanelShow { panel: "main".into(), nodes });
+    let most = Limits::default().panel_controls_beside_values;
+    let over = Err(GuestError::OverQuota(Quota::Panels));
+    let fields: Vec<Node> = (0..=most).map(input).collect();
+    assert_eq!(call(fields.clone()), Ok(Answer::Unit), "no values, nothing to tell");
+    assert_eq!(call([fields, vec![Node::Value(text)]].concat()), over);
+    assert_eq!(call((0..=most).map(picker).collect()), over);
+    let mixed =
+        |n| vec![button("ok"), input(0), Node::Value(text)].into_iter().chain((0..n).map(picker));
+    assert_eq!(call(mixed(most - 1).collect()), over);
+    assert_eq!(call(mixed(most - 2).collect()), Ok(Answer::Unit));
+    client.finish(RunEnd::Returned(Ok(())));
+
+    let panel = || PanelKey { plugin: world.plugin.clone(), panel: "main".into() };
+    let value = shown(&world.settled())[1].id;
+    for start in [
+        Start::Pressed { panel: panel(), button: "ok".into() },
+        Start::Entered { panel: panel(), input: "0".into(), text: "secretword".into() },
+        Start::Picked { panel: panel(), picker: "0".into(), value },
+    ] {
+        world.begin(start).0.finish(RunEnd::Returned(Ok(())));
+    }
+    let rows = world.vault.audit_rows(Some(&world.plugin), 100).unwrap();
+    let mut told: Vec<&str> =
+        rows.iter().map(|r| r.what.as_str()).filter(|what| what.starts_with("was told")).collect();
+    told.reverse();
+    let gestures = ["a press", "an entry", "a pick"];
+    assert_eq!(told, gestures.map(|what| format!("was told of {what}, of {most} controls")));
+}
+
+#[test]
+fn what_is_refused_again_and_again_is_counted() {
+    let world = World::new(&Recipe::default());
+    let mut client = world.go();
+    let Ok(Answer::Handle(text)) = client.call(HostCall::TextLiteral("x".into())) else {
+        panic!("no handle")
+    };
+    for _ in 0..1000 {
+        let reveal = HostCall::RevealText { text, purpose: String::new() };
+        assert_eq!(client.call(reveal), Err(GuestError::Refused));
+    }
+    client.finish(RunEnd::Returned(Ok(())));
+    let rows = world.vault.audit_rows(Some(&world.plugin), 2000).unwrap();
+    let refused: Vec<_> = rows.iter().filter(|row| !row.allowed).collect();
+    assert_eq!(refused.len(), 65);
+    assert_eq!(refused[0].what, "was refused 936 times more");
+}
+
+#[test]
+fn the_audit_trail_of_a_run_has_an_end() {
+    let world = World::new(&Recipe::default());
+    let most = Limits::default().audit_rows as usize;
+    shown_by(&world, |call| {
+        let text = call(HostCall::TextLiteral("x".into()));
+        let mut nodes = Vec::new();
+        for _ in 0..20 {
+            let over = call(HostCall::CollectionOf(vec![text; 256]));
+            let prompt = user(vec![Part::Item(None)]);
+            nodes.push(Node::Items(call(HostCall::GenerateEach {
+                over,
+                prompt,
+                options: options(1),
+            })));
+        }
+        nodes
+    });
+    let rows = world.vault.audit_rows(Some(&world.plugin), 10_000).unwrap();
+    let count = |what: &str| rows.iter().filter(|row| row.what == what).count();
+    assert_eq!(count("asked the model"), most);
+    assert_eq!(count("did more than 4096 things; the rest is not listed"), 1);
+}
+
+#[test]
+fn why_a_plugin_is_suspended_is_told_in_plain_words() {
+    let world = World::new(&Recipe::default());
+    let why = format!("\u{202e}lying\n{}", "x".repeat(5000));
+    world.go().finish(RunEnd::Aborted(why));
+    let suspended = world.vault.plugin(&world.plugin).unwrap().unwrap().suspended.unwrap();
+    assert!(suspended.starts_with(r"\u{202e}lying x"), "{suspended}");
+    assert!(suspended.ends_with("x … (cut)"));
 }

@@ -41,6 +41,19 @@ fn a_record_is_written_and_replaced_without_touching_the_grant() {
 }
 
 #[test]
+fn suspending_touches_nothing_else_and_revives_nobody() {
+    let (vault, record) = installed();
+    vault.suspend_plugin(&id(), Some("it crashed")).unwrap();
+    let suspended = PluginRecord { suspended: Some("it crashed".into()), ..record.clone() };
+    assert_eq!(vault.plugins().unwrap(), [suspended]);
+    vault.suspend_plugin(&id(), None).unwrap();
+    assert_eq!(vault.plugins().unwrap(), [record]);
+    vault.remove_plugin(&id(), false).unwrap();
+    vault.suspend_plugin(&id(), Some("it crashed")).unwrap();
+    assert!(vault.plugins().unwrap().is_empty());
+}
+
+#[test]
 fn each_change_of_a_grant_is_a_new_epoch_even_across_removal() {
     let (vault, record) = installed();
     assert_eq!(vault.grant(&id()).unwrap(), Grant::default());
