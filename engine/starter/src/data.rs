@@ -8,12 +8,13 @@ mod letter;
 mod office;
 mod rng;
 mod talk;
+mod wild;
 mod words;
 
 pub use example::{Example, Task};
 pub use rng::Rng;
 
-use letter::Size;
+use letter::{Kind, Size, Style};
 
 /// Which of the disjoint streams of examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Mix {
     pub long_percent: usize,
     /// The first so many examples hold short mails only: copying is learnt there first.
     pub easy_examples: u64,
+    /// From this example on, half of the mails are about anything. They teach to copy whatever stands there.
+    pub wild_from: u64,
 }
 
 /// Makes examples.
@@ -98,24 +101,32 @@ impl Generator {
         } else {
             Size::random(&mut rng, mix.long_percent)
         };
-        of_task(task, size, &mut rng)
+        let wild = self.split == Split::Train && index >= mix.wild_from && rng.chance(50);
+        of_task(task, Style { size, kind: if wild { Kind::Wild } else { Kind::Known } }, &mut rng)
     }
 
-    /// Example number `index` of one kind.
+    /// A mail about anything and its summary.
+    pub fn wild_example(&self, index: u64) -> Example {
+        let mut rng = Rng::new(self.seed, self.split.lane() + 8, index);
+        let size = Size::random(&mut rng, self.mix.long_percent);
+        of_task(Task::Summary, Style { size, kind: Kind::Wild }, &mut rng)
+    }
+
+    /// Example number `index` of one kind, of the grammar's own purposes.
     pub fn example_of(&self, task: Task, index: u64) -> Example {
         let lane = self.split.lane() + 16 * (1 + task as u64);
         let mut rng = Rng::new(self.seed, lane, index);
         let size = Size::random(&mut rng, self.mix.long_percent);
-        of_task(task, size, &mut rng)
+        of_task(task, Style { size, kind: Kind::Known }, &mut rng)
     }
 }
 
-fn of_task(task: Task, size: Size, rng: &mut Rng) -> Example {
+fn of_task(task: Task, style: Style, rng: &mut Rng) -> Example {
     match task {
-        Task::Summary => office::summary(rng, size),
-        Task::Subject => office::subject(rng, size),
-        Task::Triage => office::triage(rng, size),
-        Task::Question => office::question(rng, size),
+        Task::Summary => office::summary(rng, style),
+        Task::Subject => office::subject(rng, style),
+        Task::Triage => office::triage(rng, style),
+        Task::Question => office::question(rng, style),
         Task::Code => code::explain(rng),
         Task::Chat => talk::talk(rng),
         Task::Refusal => talk::decline(rng),
@@ -137,6 +148,7 @@ mod tests {
             refusal: 1,
             long_percent: 10,
             easy_examples: 0,
+            wild_from: 0,
         }
     }
 
@@ -156,8 +168,11 @@ mod tests {
     #[test]
     fn what_a_summary_must_repeat_stands_in_mail_and_summary() {
         let generator = Generator::new(5, Split::HeldOut, mix());
-        for index in 0..500 {
-            let example = generator.example_of(Task::Summary, index);
+        for index in 0..1000 {
+            let example = match index % 2 {
+                0 => generator.example_of(Task::Summary, index),
+                _ => generator.wild_example(index),
+            };
             let user = &example.prompt().last().unwrap().content;
             assert!(example.answer().lines().count() <= 3);
             for (slot, value) in &example.fields {

@@ -12,8 +12,8 @@ use std::{
 use clap::{Parser, Subcommand};
 use hearth_engine_api::{ChatMessage, Role};
 use hearth_starter::{
-    Checkpoint, Format, Recipe, Speaker, StarterError, Trainer, Vocabulary, checkpoint_path,
-    data::{Split, Task},
+    Checkpoint, Format, Recipe, Score, Speaker, StarterError, Trainer, Vocabulary, checkpoint_path,
+    data::{Generator, Mix, Split, Task},
     export, lead, measure, plot, read_journal,
 };
 
@@ -60,6 +60,9 @@ enum Step {
         /// The first.
         #[arg(long, default_value_t = 0)]
         from: u64,
+        /// Mails about anything, and their summaries.
+        #[arg(long)]
+        wild: bool,
     },
     /// Trains the tokenizer.
     Tokenizer {
@@ -129,8 +132,8 @@ fn main() -> ExitCode {
 fn run(Args { recipe, folder, step }: Args) -> Result<(), StarterError> {
     let recipe = Recipe::read(&recipe)?;
     match step {
-        Step::Data { count, from } => {
-            print_data(&recipe, from..from + count);
+        Step::Data { count, from, wild } => {
+            print_data(&recipe, from..from + count, wild);
             Ok(())
         }
         Step::Tokenizer { examples } => make_tokenizer(&recipe, &folder, examples),
@@ -163,10 +166,10 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> StarterError + '_ {
     move |source| StarterError::Io { source, path: path.to_owned() }
 }
 
-fn print_data(recipe: &Recipe, indices: Range<u64>) {
+fn print_data(recipe: &Recipe, indices: Range<u64>, wild: bool) {
     let generator = recipe.generator(Split::HeldOut);
     for index in indices {
-        let example = generator.example(index);
+        let example = if wild { generator.wild_example(index) } else { generator.example(index) };
         println!("##### {index} {:?}", example.task);
         for message in &example.messages {
             println!("<{:?}>\n{}", message.role, message.content);
@@ -176,7 +179,9 @@ fn print_data(recipe: &Recipe, indices: Range<u64>) {
 
 fn make_tokenizer(recipe: &Recipe, folder: &Path, examples: u64) -> Result<(), StarterError> {
     fs::create_dir_all(folder).map_err(io(folder))?;
-    let generator = recipe.generator(Split::Train);
+    // Words thrown together would only take room from those that are used.
+    let tame = Mix { wild_from: u64::MAX, ..recipe.mix.clone() };
+    let generator = Generator::new(recipe.seed, Split::Train, tame);
     let vocabulary = Vocabulary::train(&generator, examples, recipe.model.vocab)?;
     vocabulary.write(&folder.join(TOKENIZER))?;
     println!("{} tokens", vocabulary.size());
@@ -219,6 +224,12 @@ fn print_scores(recipe: &Recipe, model: &Path, count: u64) -> Result<(), Starter
         let answer = &mut |prompt: &[ChatMessage]| speaker.answer(prompt, ANSWER_TOKENS);
         println!("{task:?}: {:?}", measure(&generator, task, count, answer)?);
     }
+    let mut wild = Score::default();
+    for index in 0..count {
+        let example = generator.wild_example(index);
+        wild.count(&example, &speaker.answer(example.prompt(), ANSWER_TOKENS)?);
+    }
+    println!("Summary of anything: {wild:?}");
     let lead = measure(&generator, Task::Summary, count, &mut |prompt| Ok(lead(prompt)))?;
     println!("Lead of the mail: {lead:?}");
     Ok(())

@@ -3,7 +3,7 @@
 use hearth_engine_api::ChatMessage;
 
 use crate::{
-    data::{Generator, Task},
+    data::{Example, Generator, Task},
     error::StarterError,
 };
 
@@ -23,11 +23,12 @@ pub struct Score {
 }
 
 impl Score {
-    fn count(&mut self, answer: &str, expected: &str, fields: &[(&'static str, String)]) {
+    /// Adds an answer to `example`.
+    pub fn count(&mut self, example: &Example, answer: &str) {
         self.examples += 1;
-        self.exact += usize::from(answer.trim() == expected.trim());
+        self.exact += usize::from(answer.trim() == example.answer().trim());
         let small = answer.to_lowercase();
-        for (slot, value) in fields {
+        for (slot, value) in &example.fields {
             let tally = match slot.trim_end_matches(|c: char| c.is_ascii_digit()) {
                 "sender" => &mut self.senders,
                 "when" | "date" | "time" => &mut self.dates,
@@ -53,7 +54,7 @@ pub fn measure(
     for index in 0..count {
         let example = generator.example_of(task, index);
         let said = answer(example.prompt())?;
-        score.count(&said, example.answer(), &example.fields);
+        score.count(&example, &said);
     }
     Ok(score)
 }
@@ -79,9 +80,14 @@ mod tests {
     #[test]
     fn fields_are_counted_by_kind() {
         let mut score = Score::default();
-        let fields =
-            [("sender", "Ana Ruiz".to_owned()), ("date2", "4 May".into()), ("task", "sign".into())];
-        score.count("- Ana Ruiz asks you to Sign it by 5 May.", "x", &fields);
+        let fields = vec![
+            ("sender", "Ana Ruiz".to_owned()),
+            ("date2", "4 May".into()),
+            ("task", "sign".into()),
+        ];
+        let messages = vec![ChatMessage::new(Role::Assistant, "x")];
+        let example = Example { task: Task::Summary, messages, fields };
+        score.count(&example, "- Ana Ruiz asks you to Sign it by 5 May.");
         assert_eq!((score.senders, score.dates, score.others), ((1, 1), (0, 1), (1, 1)));
         assert_eq!((score.examples, score.exact), (1, 0));
     }

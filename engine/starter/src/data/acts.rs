@@ -20,6 +20,8 @@ pub(super) struct Act {
     pub(super) questions: &'static [(&'static str, &'static str)],
     /// Whether the sender waits for something.
     pub(super) wants_answer: bool,
+    /// Whether it stands first, before idle sentences.
+    pub(super) leads: bool,
     /// Slots a good summary must repeat.
     pub(super) fields: &'static [&'static str],
 }
@@ -55,6 +57,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What do I have to do?", "You should {task} by {when}."),
         ],
         wants_answer: true,
+        leads: false,
         fields: &["when", "task"],
     },
     Act {
@@ -74,6 +77,7 @@ pub(super) const ACTS: &[Act] = &[
             (BY, "No date is given."),
         ],
         wants_answer: true,
+        leads: false,
         fields: &["task"],
     },
     Act {
@@ -91,6 +95,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What does {name} want?", "You are urgently asked to {task} today."),
         ],
         wants_answer: true,
+        leads: false,
         fields: &["task"],
     },
     Act {
@@ -115,6 +120,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What time does it start?", "At {time}."),
         ],
         wants_answer: true,
+        leads: false,
         fields: &["event", "date", "time"],
     },
     Act {
@@ -133,6 +139,7 @@ pub(super) const ACTS: &[Act] = &[
             ("When was it planned before?", "On {date}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["event", "date2"],
     },
     Act {
@@ -147,6 +154,7 @@ pub(super) const ACTS: &[Act] = &[
         heading: "{event} on {date} cancelled",
         questions: &[("What is cancelled?", "The {event} on {date}.")],
         wants_answer: false,
+        leads: false,
         fields: &["event", "date"],
     },
     Act {
@@ -166,6 +174,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What is the invoice number?", "It is {number}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["number", "amount", "date"],
     },
     Act {
@@ -181,6 +190,7 @@ pub(super) const ACTS: &[Act] = &[
         heading: "Question: is it true that {clause}?",
         questions: &[("What does {name} want to know?", "The question is whether {clause}.")],
         wants_answer: true,
+        leads: false,
         fields: &["clause"],
     },
     Act {
@@ -199,6 +209,7 @@ pub(super) const ACTS: &[Act] = &[
             ("Do I have to do something?", "No, it is for your information."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["clause"],
     },
     Act {
@@ -216,6 +227,7 @@ pub(super) const ACTS: &[Act] = &[
             ("Why does {name} write?", "To thank you for {thing}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["thing"],
     },
     Act {
@@ -233,6 +245,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What does {name} suggest?", "To {leisure} on {date} at {time}."),
         ],
         wants_answer: true,
+        leads: false,
         fields: &["date", "time"],
     },
     Act {
@@ -248,6 +261,7 @@ pub(super) const ACTS: &[Act] = &[
         heading: "Reminder: {task} by {when}",
         questions: &[(BY, "By {when}."), ("What must I not forget?", "To {task} by {when}.")],
         wants_answer: false,
+        leads: false,
         fields: &["when", "task"],
     },
     Act {
@@ -265,6 +279,7 @@ pub(super) const ACTS: &[Act] = &[
             ("When is {name} back?", "After {date2}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["date", "date2", "person"],
     },
     Act {
@@ -282,6 +297,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What does {name} send?", "It is {document}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["document"],
     },
     Act {
@@ -299,6 +315,7 @@ pub(super) const ACTS: &[Act] = &[
             ("Whom should I call?", "Please call {person}."),
         ],
         wants_answer: true,
+        leads: false,
         fields: &["clause", "person"],
     },
     Act {
@@ -313,6 +330,7 @@ pub(super) const ACTS: &[Act] = &[
         heading: "Agreed: {document}",
         questions: &[("Does {name} agree?", "Yes, {name} agrees with {document}.")],
         wants_answer: false,
+        leads: false,
         fields: &["document"],
     },
     Act {
@@ -327,6 +345,7 @@ pub(super) const ACTS: &[Act] = &[
         heading: "Cannot come to the {event} on {date}",
         questions: &[("Does {name} come?", "No, {name} cannot come to the {event} on {date}.")],
         wants_answer: false,
+        leads: false,
         fields: &["event", "date"],
     },
     Act {
@@ -343,6 +362,7 @@ pub(super) const ACTS: &[Act] = &[
             ("Where does {first} work?", "At {company}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["first", "company"],
     },
     Act {
@@ -361,6 +381,7 @@ pub(super) const ACTS: &[Act] = &[
             ("What is the order number?", "It is {number}."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["number", "date"],
     },
     Act {
@@ -378,6 +399,7 @@ pub(super) const ACTS: &[Act] = &[
             ("Do I have to do something?", "No, it is a newsletter."),
         ],
         wants_answer: false,
+        leads: false,
         fields: &["theme", "theme2"],
     },
 ];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{rng::Rng, words::RULES};
+use super::{rng::Rng, wild::WILD_RULES, words::RULES};
 
 /// The values that slots of one text have taken, so that body and summary speak of the same thing.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ pub(super) fn make(rng: &mut Rng, kind: &str) -> String {
         "minute" => format!("{:02}", rng.below(12) * 5),
         "hour" => rng.between(8, 19).to_string(),
         "coined" => coined(rng),
-        _ => match RULES.iter().find(|(name, _)| *name == kind) {
+        _ => match RULES.iter().chain(WILD_RULES).find(|(name, _)| *name == kind) {
             // Slots inside a rule are its own: they are never shared with the text around it.
             Some((_, alternatives)) => {
                 let template = rng.pick(alternatives);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_rule_expands_without_leftovers() {
-        for (kind, alternatives) in RULES {
+        for (kind, alternatives) in RULES.iter().chain(WILD_RULES) {
             for (index, template) in alternatives.iter().enumerate() {
                 let mut rng = Rng::new(7, 0, index as u64);
                 let text = Slots::default().expand(&mut rng, template);
@@ -141,7 +141,7 @@ mod tests {
             }
             // A misspelt slot would come out as its own name.
             let known = |slot: &str| {
-                RULES.iter().any(|(name, _)| *name == slot)
+                RULES.iter().chain(WILD_RULES).any(|(name, _)| *name == slot)
                     || ["digit", "small", "number", "monthday", "minute", "hour", "coined"]
                         .contains(&slot)
             };

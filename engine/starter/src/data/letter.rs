@@ -4,6 +4,7 @@ use super::{
     acts::{ACTS, Act, WEIGHTS},
     grammar::{Slots, capitalised},
     rng::Rng,
+    wild::WILD_ACTS,
 };
 
 /// A mail and what is true of it.
@@ -50,9 +51,27 @@ impl Size {
     }
 }
 
+/// What sort of letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Style {
+    /// How long.
+    pub(super) size: Size,
+    /// About what.
+    pub(super) kind: Kind,
+}
+
+/// What a letter is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One of the grammar's purposes.
+    Known,
+    /// Anything.
+    Wild,
+}
+
 /// A random letter.
-pub(super) fn letter(rng: &mut Rng, size: Size) -> Letter {
-    let purposes = purposes(rng, size);
+pub(super) fn letter(rng: &mut Rng, style: Style) -> Letter {
+    let purposes = purposes(rng, style);
     let main = purposes[0];
     let mut people = Slots::default();
     let sender = if matches!(main.label, "newsletter" | "bill") && rng.chance(75) {
@@ -69,11 +88,15 @@ pub(super) fn letter(rng: &mut Rng, size: Size) -> Letter {
         let mut slots = Slots::default();
         slots.set("sender", sender.as_str());
         slots.set("name", name.as_str());
+        if act.leads {
+            let lead = slots.expand(rng, "{statement}");
+            slots.set("lead", capitalised(&lead));
+        }
         let template = rng.pick(act.body);
         let body = sentence(&slots.expand(rng, template));
         told.push((slots, body));
     }
-    let body = compose(rng, size, main, &name, &sender, &told);
+    let body = compose(rng, style, main, &name, &sender, &told);
     let mut lines = Vec::new();
     let mut fields = vec![("sender", sender.clone())];
     let mut questions = vec![
@@ -111,15 +134,18 @@ pub(super) fn letter(rng: &mut Rng, size: Size) -> Letter {
     }
 }
 
-fn purposes(rng: &mut Rng, size: Size) -> Vec<&'static Act> {
-    let main = main_purpose(rng);
-    let more = match size {
+fn purposes(rng: &mut Rng, style: Style) -> Vec<&'static Act> {
+    let main = match style.kind {
+        Kind::Wild if rng.chance(60) => &WILD_ACTS[rng.below(WILD_ACTS.len())],
+        _ => main_purpose(rng),
+    };
+    let more = match style.size {
         Size::Short => 0,
         Size::Normal => rng.below(2),
         Size::Long => rng.below(3),
     };
     let mut list = vec![main];
-    if main.label == "newsletter" {
+    if main.label == "newsletter" || main.leads {
         return list;
     }
     while list.len() < 1 + more {
@@ -145,7 +171,7 @@ fn main_purpose(rng: &mut Rng) -> &'static Act {
 
 fn compose(
     rng: &mut Rng,
-    size: Size,
+    Style { size, kind }: Style,
     main: &Act,
     name: &str,
     sender: &str,
@@ -160,8 +186,16 @@ fn compose(
     let company = main.label == "newsletter" || sender == name;
     let mut sentences: Vec<String> = told.iter().map(|(_, body)| body.clone()).collect();
     for index in 0..if company { idle / 3 } else { idle } {
-        let filler = slots.expand(rng, &format!("{{filler{index}}}"));
-        let at = rng.below(sentences.len() + 1);
+        let filler = match kind {
+            Kind::Wild if main.leads || rng.chance(70) => {
+                sentence(&slots.expand(rng, &format!("{{wild{index}}}")))
+            }
+            _ => slots.expand(rng, &format!("{{filler{index}}}")),
+        };
+        let at = match main.leads {
+            true => rng.between(1, sentences.len()),
+            false => rng.below(sentences.len() + 1),
+        };
         sentences.insert(at, filler);
     }
     let mut paragraphs = String::new();

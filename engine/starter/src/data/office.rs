@@ -5,7 +5,7 @@ use hearth_engine_api::{ChatMessage, Role};
 use super::{
     example::{Example, Task},
     grammar::Slots,
-    letter::{Letter, Size, letter},
+    letter::{Letter, Style, letter},
     rng::Rng,
 };
 
@@ -33,8 +33,8 @@ pub(super) const HEARTH: &str =
     "You are Hearth, a helpful assistant that runs on the user's own computer.";
 
 /// A mail and its summary.
-pub(super) fn summary(rng: &mut Rng, size: Size) -> Example {
-    let letter = letter(rng, size);
+pub(super) fn summary(rng: &mut Rng, style: Style) -> Example {
+    let letter = letter(rng, style);
     let system = Slots::default().expand_one(rng, SUMMARY_SYSTEMS);
     let plain = system.starts_with("You summarise") || system.starts_with("Summarise");
     let user = if plain && rng.chance(85) {
@@ -53,8 +53,8 @@ pub(super) fn summary(rng: &mut Rng, size: Size) -> Example {
 }
 
 /// A mail and a subject line for it.
-pub(super) fn subject(rng: &mut Rng, size: Size) -> Example {
-    let letter = letter(rng, size);
+pub(super) fn subject(rng: &mut Rng, style: Style) -> Example {
+    let letter = letter(rng, style);
     let system = rng.pick(&[
         "You write subject lines for e-mail. Answer with the subject line only.",
         "You summarise e-mail for its reader.",
@@ -67,8 +67,8 @@ pub(super) fn subject(rng: &mut Rng, size: Size) -> Example {
 }
 
 /// A mail and its label, or whether it wants an answer.
-pub(super) fn triage(rng: &mut Rng, size: Size) -> Example {
-    let letter = letter(rng, size);
+pub(super) fn triage(rng: &mut Rng, style: Style) -> Example {
+    let letter = letter(rng, style);
     let system = Slots::default().expand_one(rng, TRIAGE_SYSTEMS);
     let (ask, answer) = match rng.below(10) {
         0..5 => (
@@ -103,8 +103,8 @@ fn yes(so: bool) -> &'static str {
 }
 
 /// An attached mail or note, one or two questions, and their answers.
-pub(super) fn question(rng: &mut Rng, size: Size) -> Example {
-    let letter = letter(rng, size);
+pub(super) fn question(rng: &mut Rng, style: Style) -> Example {
+    let letter = letter(rng, style);
     let mut slots = Slots::default();
     slots.set("sender", letter.sender.as_str());
     let title = slots.expand(rng, "[Mail|Message|Letter|Note] from {sender}");

@@ -25,6 +25,7 @@ fn recipe() -> Recipe {
         refusal = 0
         long_percent = 0
         easy_examples = 4
+        wild_from = 12
         [train]
         steps = 6
         warmup_steps = 2

@@ -30,6 +30,7 @@ chat = 1
 refusal = 0
 long_percent = 0
 easy_examples = 100
+wild_from = 100
 [train]
 steps = 2
 warmup_steps = 1
