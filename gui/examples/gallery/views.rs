@@ -168,6 +168,7 @@ fn models() -> ModelsView {
         path: "/opt/hearth/hearth-starter.gguf".into(),
         is_default: true,
         present: true,
+        public: true,
     };
     let own = ModelView {
         id: Some(ModelId(1)),
@@ -175,6 +176,7 @@ fn models() -> ModelsView {
         path: "/home/ada/models/qwen3-1.7b-instruct-q4_k_m.gguf".into(),
         is_default: false,
         present: true,
+        public: false,
     };
     let gone = ModelView {
         id: Some(ModelId(2)),
@@ -182,6 +184,7 @@ fn models() -> ModelsView {
         path: "/media/usb/old.gguf".into(),
         is_default: false,
         present: false,
+        public: false,
     };
     let info = ModelInfo {
         name: "Hearth starter".into(),

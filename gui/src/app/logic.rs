@@ -163,7 +163,9 @@ fn done(app: &mut App, ticket: Ticket, reply: Reply) {
             }
         }
         (Some(Purpose::Install), Reply::Installed(plugin)) => {
-            if let Some(consent) = app.model.consent.take() {
+            // Only what was agreed to, and only for whom.
+            let agreed = |consent: &mut Consent| consent.waiting && consent.plugin == plugin;
+            if let Some(consent) = app.model.consent.take_if(agreed) {
                 let grant = Command::GrantPlugin {
                     plugin,
                     capabilities: consent.capabilities,

@@ -215,7 +215,12 @@ fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
 fn grant(consent: &mut Consent, out: &mut Outbox) {
     if consent.install {
         consent.waiting = true;
-        out.send_for(Command::InstallPlugin(consent.file.path.clone()), Purpose::Install);
+        // Exactly what was looked at: the file may have been exchanged since.
+        let install = Command::InstallPlugin {
+            path: consent.file.path.clone(),
+            expected_hash: Some(consent.file.hash.clone()),
+        };
+        out.send_for(install, Purpose::Install);
     } else {
         out.send(Command::GrantPlugin {
             plugin: consent.plugin.clone(),

@@ -179,6 +179,16 @@ pub(crate) enum ModelVerb {
     Add {
         /// GGUF, .safetensors with its config beside it, or such a folder.
         path: PathBuf,
+        /// Its weights hold nothing private.
+        #[arg(long)]
+        public: bool,
+    },
+    /// Say whether a model's weights hold something private; they do until you say otherwise.
+    Mark {
+        /// Its number.
+        id: i64,
+        /// What they are.
+        what: Secrecy,
     },
     /// Forget a model; its file stays.
     Remove {
@@ -244,6 +254,15 @@ pub(crate) enum ModelVerb {
     },
 }
 
+/// What a model's weights are.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Secrecy {
+    /// Plugins may hear in the open what they complete.
+    Public,
+    /// Whatever they write counts as private.
+    Private,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum PluginVerb {
     /// List installed plugins.
@@ -257,6 +276,9 @@ pub(crate) enum PluginVerb {
     Install {
         /// The component.
         file: PathBuf,
+        /// Only if it is the one of this hash, as told by `inspect`.
+        #[arg(long, value_name = "BLAKE3")]
+        hash: Option<String>,
     },
     /// Remove a plugin.
     Uninstall {

@@ -78,7 +78,12 @@ pub enum Command {
     /// Reads a component without running it; answers [`crate::Reply::Inspection`].
     InspectPlugin(PathBuf),
     /// Checks, compiles and records a component. It may do nothing until granted.
-    InstallPlugin(PathBuf),
+    InstallPlugin {
+        /// The component.
+        path: PathBuf,
+        /// [`crate::PluginInspection::component_hash`] of what the user has seen and wants; another is refused.
+        expected_hash: Option<String>,
+    },
     /// Sets what a plugin may do: exactly this from now on.
     GrantPlugin {
         /// Which.
@@ -151,6 +156,13 @@ pub enum Command {
     AddModel(PathBuf),
     /// Reads a model's headers; answers [`crate::Reply::ModelInspection`].
     InspectModel(PathBuf),
+    /// Marks whether a model's weights hold nothing private, in the user's judgement. Models are private until then.
+    MarkModel {
+        /// Which.
+        model: ModelId,
+        /// Nothing private.
+        public: bool,
+    },
     /// Loads a model and makes it the default; `None` is the bundled starter model.
     LoadModel(Option<ModelId>),
     /// Drops the loaded model.

@@ -150,6 +150,10 @@ impl EventLoop {
                 self.asked(id, question, answer);
             }
             Msg::Withdrawn(epoch, id) if epoch == self.epoch => self.withdrawn(id),
+            Msg::StopPlugin(epoch, plugin, done) if epoch == self.epoch => {
+                self.make_way(&plugin);
+                done.send(()).ok();
+            }
             Msg::GuestEnded(_, _, ticket, _) => self.end(ticket, Err(locked_meanwhile())),
             Msg::Change(..)
             | Msg::Panels(_)
@@ -157,6 +161,7 @@ impl EventLoop {
             | Msg::PluginNotice(..)
             | Msg::PluginSaved(_)
             | Msg::Asked(..)
+            | Msg::StopPlugin(..)
             | Msg::Withdrawn(..) => {}
         }
     }
@@ -190,7 +195,7 @@ impl EventLoop {
             | Command::DeleteConversation(_)
             | Command::Ask { .. }
             | Command::AskAgain { .. } => self.chat_command(ticket, command),
-            Command::InstallPlugin(_)
+            Command::InstallPlugin { .. }
             | Command::GrantPlugin { .. }
             | Command::RevokePlugin(_)
             | Command::UninstallPlugin { .. }
@@ -204,6 +209,7 @@ impl EventLoop {
             | Command::SaveValue(_)
             | Command::AnswerPick { .. } => self.run_command(ticket, command),
             Command::AddModel(_)
+            | Command::MarkModel { .. }
             | Command::LoadModel(_)
             | Command::UnloadModel
             | Command::RemoveModel(_) => self.model_command(ticket, command),

@@ -14,7 +14,7 @@ use crate::{
     Command, Event, LoadedModel, ModelView, Reply, Ticket, UserError,
     event_loop::EventLoop,
     msg::{Change, Msg},
-    task::Task,
+    task::{Task, Told},
 };
 
 /// The preference that names the default model: [`BUNDLED`] or a number.
@@ -34,6 +34,9 @@ impl EventLoop {
     pub(crate) fn model_command(&mut self, ticket: Ticket, command: Command) {
         match command {
             Command::AddModel(path) => self.spawn(ticket, |task| add(task, path)),
+            Command::MarkModel { model, public } => {
+                self.spawn(ticket, move |task| mark(task, model, public));
+            }
             Command::LoadModel(id) => {
                 self.model_waits = false;
                 self.load(ticket, Choice::This(id));
@@ -138,6 +141,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
         path: path.clone(),
         is_default: bundled_is_default,
         present: path.exists(),
+        public: true,
     });
     let added = records.into_iter().map(|model| ModelView {
         id: Some(model.id),
@@ -145,6 +149,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
         present: model.path.exists(),
         path: model.path,
         is_default: model.is_default && !bundled_is_default,
+        public: model.public,
     });
     Ok(bundled.into_iter().chain(added).collect())
 }
@@ -159,9 +164,11 @@ async fn add(task: Task, path: PathBuf) -> Result<Reply, UserError> {
     let path = std::path::absolute(&path)
         .map_err(|error| crate::errors::file_error("find", &path, &error))?;
     let (info, _memory) = task.ctx.engine.inspect(path.clone(), LoadOptions::default()).await?;
+    let _door = task.ctx.model_door.lock().await;
     task.blocking(move |task| {
         let name = if info.name.is_empty() { file_stem(&path) } else { info.name.clone() };
         let id = task.vault().add_model(&path, &name, false)?;
+        trust_anew(task, id, false);
         task.audit(None, "A model was added.", true);
         show(task)?;
         Ok(Reply::Model(id))
@@ -169,7 +176,39 @@ async fn add(task: Task, path: PathBuf) -> Result<Reply, UserError> {
     .await
 }
 
+/// Takes down the user's judgement; what the model says from now on is labelled by it.
+async fn mark(task: Task, id: ModelId, public: bool) -> Result<Reply, UserError> {
+    let _door = task.ctx.model_door.lock().await;
+    task.blocking(move |task| {
+        task.vault().mark_model(id, public)?;
+        trust_anew(task, id, public);
+        let words = if public { "public" } else { "private" };
+        task.audit(None, &format!("Model {id} was marked {words}."), true);
+        show(task)?;
+        Ok(Reply::Unit)
+    })
+    .await
+}
+
+/// Tells the broker what a model's weights now count as, if it is the one loaded.
+fn trust_anew(task: &Task, id: ModelId, public: bool) {
+    task.room.retell_model(|told| {
+        if told.id == Some(id) {
+            told.facts.trust = trust(Some(id), public);
+        }
+    });
+}
+
+/// What weights count as; the bundled model's are known.
+fn trust(id: Option<ModelId>, public: bool) -> ModelTrust {
+    match id {
+        Some(id) if !public => ModelTrust::Private(format!("model {id}")),
+        _ => ModelTrust::Public,
+    }
+}
+
 async fn unload(task: &Task) {
+    let _door = task.ctx.model_door.lock().await;
     task.room.tell_model(None);
     task.ctx.engine.unload().await;
     task.show_async(Change::Loaded(task.ticket, Some(None))).await;
@@ -177,6 +216,11 @@ async fn unload(task: &Task) {
 
 async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
     let remember = matches!(choice, Choice::This(_));
+    // One load after the other: what the broker is told is always of the model that is there.
+    let _door = tokio::select! {
+        door = task.ctx.model_door.lock() => door,
+        () = task.cancel.cancelled() => return Err(UserError::cancelled("Loading was stopped.")),
+    };
     let wanted = task.blocking(move |task| find(task, &choice)).await?;
     // Until the new one is there: no answer may be taken for another model's.
     let before = task.room.tell_model(None);
@@ -202,16 +246,17 @@ async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
     let info = match result {
         Ok(info) => info,
         Err(error) => {
-            // The former model stays.
-            task.room.tell_model(before);
-            task.show_async(Change::Loaded(task.ticket, None)).await;
+            // The former model stays, unless it went down with this one.
+            let stays = task.ctx.engine.info().await.is_some();
+            task.room.tell_model(before.filter(|_| stays));
+            let loaded = if stays { None } else { Some(None) };
+            task.show_async(Change::Loaded(task.ticket, loaded)).await;
             return Err(error.into());
         }
     };
-    task.room
-        .broker
-        .set_model(Some(ModelFacts { trust: wanted.trust, context_tokens: info.context_tokens }));
     let id = wanted.id;
+    let facts = ModelFacts { trust: wanted.trust, context_tokens: info.context_tokens };
+    task.room.tell_model(Some(Told { id, facts }));
     task.show_async(Change::Loaded(task.ticket, Some(Some((id, info.clone()))))).await;
     if remember {
         task.blocking(move |task| {
@@ -234,14 +279,7 @@ fn find(task: &Task, choice: &Choice) -> Result<Wanted, UserError> {
         Choice::This(id) => model.id == *id,
     });
     let model = found.ok_or_else(UserError::no_model)?;
-    let trust = match model.id {
-        None => ModelTrust::Public,
-        Some(id) => {
-            let public = task.vault().models()?.iter().any(|m| m.id == id && m.public);
-            if public { ModelTrust::Public } else { ModelTrust::Private(format!("model {id}")) }
-        }
-    };
-    Ok(Wanted { id: model.id, path: model.path, trust })
+    Ok(Wanted { id: model.id, path: model.path, trust: trust(model.id, model.public) })
 }
 
 fn file_stem(path: &Path) -> String {

@@ -51,6 +51,8 @@ pub(crate) enum Msg {
     Asked(Epoch, u64, PickQuestion, PickAnswer),
     /// It no longer waits for the answer.
     Withdrawn(Epoch, u64),
+    /// A plugin is to end all it does and shows, for another takes its place; told when it is under way.
+    StopPlugin(Epoch, PluginId, oneshot::Sender<()>),
     /// Lock, end, and drop the sender.
     Shutdown(oneshot::Sender<()>),
 }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use hearth_base::{Capability, FolderId, Grant, Manifest, PluginId, SettingKind, SettingValue};
-use hearth_vault::PluginRecord;
+use hearth_vault::{Heritage, PluginRecord};
 use hearth_wasm::{Inspection, MAX_COMPONENT_BYTES, component_hash};
+use tokio::sync::oneshot;
 
 use crate::{
     Command, Guest, PluginInspection, PluginView, Reply, Ticket, UserError,
@@ -28,9 +29,11 @@ const REMOVED_KEY: &str = "removed-bundled-plugins";
 impl EventLoop {
     pub(crate) fn plugin_command(&mut self, ticket: Ticket, command: Command) {
         match command {
-            Command::InstallPlugin(path) => {
+            Command::InstallPlugin { path, expected_hash } => {
                 self.job(ticket, format!("Installing {}", path.display()));
-                self.blocking(ticket, move |task| install_file(task, &path));
+                self.blocking(ticket, move |task| {
+                    install_file(task, &path, expected_hash.as_deref())
+                });
             }
             Command::GrantPlugin { plugin, capabilities, slots } => {
                 self.stop_plugin(&plugin);
@@ -60,8 +63,8 @@ impl EventLoop {
                 });
             }
             Command::ResumePlugin(plugin) => self.blocking(ticket, move |task| {
-                let record = PluginRecord { suspended: None, ..record_of(task, &plugin)? };
-                task.vault().put_plugin(&record)?;
+                record_of(task, &plugin)?;
+                task.vault().resume_plugin(&plugin)?;
                 task.audit(Some(&plugin), "The user resumed the plugin.", true);
                 show(task)?;
                 Ok(Reply::Unit)
@@ -155,9 +158,15 @@ fn install_one_bundled(task: &Task, path: &Path) -> Result<(), UserError> {
     }
 }
 
-fn install_file(task: &Task, path: &Path) -> Result<Reply, UserError> {
+fn install_file(task: &Task, path: &Path, expected_hash: Option<&str>) -> Result<Reply, UserError> {
     let bytes = read_component(path)?;
     let found = task.ctx.config.runtime.inspect(&bytes)?;
+    if expected_hash.is_some_and(|expected| expected != found.component_hash) {
+        return Err(UserError::user(
+            format!("{} is not the plugin you looked at: its content has changed.", path.display()),
+            "Look at it again before you install it. Nothing was installed.",
+        ));
+    }
     let key = task.vault().artefact_key()?;
     let artefacts = task.ctx.dir.artefacts_dir();
     let guest = Guest { component: &bytes, artefacts: &artefacts, key: &key };
@@ -166,19 +175,25 @@ fn install_file(task: &Task, path: &Path) -> Result<Reply, UserError> {
         return Err(UserError::cancelled("The installation was stopped."));
     }
     let id = found.manifest.id.clone();
+    let (done, stopped) = oneshot::channel();
+    task.ctx.tell_blocking(Msg::StopPlugin(task.room.epoch, id.clone(), done));
+    if stopped.blocking_recv().is_err() {
+        return Err(UserError::cancelled("The vault was locked."));
+    }
     record(task, &bytes, &found, false)?;
+    // What the former has begun in between.
+    task.room.broker.stop(&id);
     show(task)?;
     Ok(Reply::Installed(id))
 }
 
-/// Writes a component down. Whoever replaces a plugin starts without its grant, except for Hearth's own updates.
+/// Writes a component down, in place of the one of its name.
 fn record(task: &Task, bytes: &[u8], found: &Inspection, bundled: bool) -> Result<(), UserError> {
     let id = &found.manifest.id;
-    let before = task.vault().plugin(id)?;
     keep_component(task, bytes, &found.component_hash)?;
     let manifest = toml::to_string(&found.manifest)
         .map_err(|error| UserError::internal(format!("A manifest cannot be kept: {error}.")))?;
-    task.vault().put_plugin(&PluginRecord {
+    let record = PluginRecord {
         id: id.clone(),
         version: found.manifest.version.clone(),
         manifest,
@@ -188,17 +203,43 @@ fn record(task: &Task, bytes: &[u8], found: &Inspection, bundled: bool) -> Resul
         enabled: true,
         suspended: None,
         installed_secs: task.ctx.now_secs(),
-    })?;
-    if let Some(before) = before
-        && before.component_hash != found.component_hash
+    };
+    let former = task.vault().replace_plugin(&record, |former| heritage(former, found, bundled))?;
+    if let Some(former) = former
+        && former.component_hash != found.component_hash
     {
-        if !bundled {
-            task.vault().set_grant(id, &Grant::default())?;
-        }
-        drop_component(task, &before.component_hash);
+        drop_component(task, &former.component_hash);
     }
     task.audit(Some(id), &format!("Installed version {}.", found.manifest.version), true);
     Ok(())
+}
+
+/// What a component takes over from the one it replaces. The user's grant was for the former, so only Hearth's own
+/// updates keep it, and only if they ask for nothing more.
+fn heritage(former: &PluginRecord, found: &Inspection, bundled: bool) -> Heritage {
+    // A manifest that this Hearth cannot read vouches for nothing.
+    let Ok(manifest) = manifest_of(former) else { return Heritage::Nothing };
+    let same_owner = manifest.publisher == found.manifest.publisher
+        && former.bundled == bundled
+        && (found.sealed || !former.sealed);
+    if same_owner && bundled && asks_no_more(&manifest, &found.manifest) {
+        Heritage::StateAndGrant
+    } else if same_owner || former.component_hash == found.component_hash {
+        Heritage::State
+    } else {
+        Heritage::Nothing
+    }
+}
+
+fn asks_no_more(former: &Manifest, new: &Manifest) -> bool {
+    let slots = new.slots.iter().all(|slot| {
+        former.slots.iter().any(|known| (&known.id, known.kind) == (&slot.id, slot.kind))
+    });
+    slots
+        && new.requested().is_subset(&former.requested())
+        && (former.capabilities.pick || !new.capabilities.pick)
+        && new.capabilities.storage_kib <= former.capabilities.storage_kib
+        && new.declassify.choice_bits_per_day <= former.declassify.choice_bits_per_day
 }
 
 fn uninstall(task: &Task, id: &PluginId, keep_saved: bool) -> Result<Reply, UserError> {

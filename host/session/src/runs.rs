@@ -210,6 +210,17 @@ impl EventLoop {
         self.panels_stale = true;
     }
 
+    /// Stops everything of a plugin and closes its panels: what comes after it must not hear their gestures.
+    pub(crate) fn make_way(&mut self, plugin: &PluginId) {
+        self.stop_plugin(plugin);
+        if let Some(room) = &self.room {
+            for panel in room.broker.panels().iter().filter(|panel| panel.key.plugin == *plugin) {
+                room.broker.close_panel(&panel.key);
+            }
+        }
+        self.panels_stale = true;
+    }
+
     pub(crate) fn plugin_progress(
         &mut self,
         plugin: PluginId,

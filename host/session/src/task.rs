@@ -9,7 +9,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use hearth_base::PluginId;
+use hearth_base::{ModelId, PluginId};
 use hearth_broker::{Broker, ModelFacts};
 use hearth_engine_api::Engine;
 use hearth_vault::{AuditRow, Vault, VaultDir};
@@ -36,6 +36,8 @@ pub(crate) struct Ctx {
     pub(crate) door: tokio::sync::Mutex<()>,
     /// Load the default model when it is first needed rather than at unlock.
     pub(crate) model_when_asked: AtomicBool,
+    /// Held while a model is being loaded, dropped or marked.
+    pub(crate) model_door: tokio::sync::Mutex<()>,
     /// How many loads of a model are under way.
     loads: watch::Sender<usize>,
 }
@@ -58,6 +60,7 @@ impl Ctx {
             tickets: AtomicU64::new(1),
             stamps: AtomicU64::new(1),
             door: tokio::sync::Mutex::default(),
+            model_door: tokio::sync::Mutex::default(),
             model_when_asked: AtomicBool::new(false),
             loads: watch::Sender::new(0),
         }
@@ -115,19 +118,36 @@ pub(crate) struct Room {
     pub(crate) vault: Arc<Vault>,
     pub(crate) broker: Broker,
     /// What the broker was told of the loaded model.
-    facts: Arc<Mutex<Option<ModelFacts>>>,
+    told: Arc<Mutex<Option<Told>>>,
+}
+
+/// What the broker was told of a model.
+#[derive(Clone)]
+pub(crate) struct Told {
+    /// `None` for the bundled one.
+    pub(crate) id: Option<ModelId>,
+    pub(crate) facts: ModelFacts,
 }
 
 impl Room {
     pub(crate) fn new(epoch: Epoch, vault: Arc<Vault>, broker: Broker) -> Self {
-        Self { epoch, vault, broker, facts: Arc::default() }
+        Self { epoch, vault, broker, told: Arc::default() }
     }
 
     /// Tells the broker that there is no model, or which; gives what it was told before.
-    pub(crate) fn tell_model(&self, facts: Option<ModelFacts>) -> Option<ModelFacts> {
-        self.broker.set_model(facts.clone());
-        let mut told = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut told, facts)
+    pub(crate) fn tell_model(&self, now: Option<Told>) -> Option<Told> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        self.broker.set_model(now.as_ref().map(|now| now.facts.clone()));
+        std::mem::replace(&mut told, now)
+    }
+
+    /// Corrects what the broker was told, if there is a model.
+    pub(crate) fn retell_model(&self, correct: impl FnOnce(&mut Told)) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = told.as_mut() {
+            correct(told);
+            self.broker.set_model(Some(told.facts.clone()));
+        }
     }
 }
 

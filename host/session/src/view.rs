@@ -152,6 +152,8 @@ pub struct ModelView {
     pub is_default: bool,
     /// Whether the file is there.
     pub present: bool,
+    /// Whether its weights hold nothing private: the bundled model's, and those that the user marks so.
+    pub public: bool,
 }
 
 /// What is loaded.

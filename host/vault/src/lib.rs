@@ -45,7 +45,7 @@ pub use documents::{
     Page,
 };
 pub use models::ModelRecord;
-pub use plugins::{AuditRow, Kept, PluginRecord};
+pub use plugins::{AuditRow, Heritage, Kept, PluginRecord};
 
 // Import.
 pub use import::{ImportEntry, ImportProgress, ImportReport, ImportState, check};

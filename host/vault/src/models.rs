@@ -78,6 +78,18 @@ impl Vault {
         })
     }
 
+    /// Writes down whether a model's weights hold nothing private, in the user's judgement.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such model.
+    pub fn mark_model(&self, id: ModelId, public: bool) -> Result<(), StoreError> {
+        let changed = self.write("mark a model", |transaction| {
+            transaction
+                .execute("UPDATE models SET public = ?2 WHERE id = ?1", params![id.0, public])
+        })?;
+        if changed == 0 { Err(StoreError::NotFound { what: "model" }) } else { Ok(()) }
+    }
+
     /// Forgets a model; its file stays.
     ///
     /// # Errors
@@ -158,6 +170,12 @@ mod tests {
         let models = vault.models().unwrap();
         assert_eq!(models.len(), 2);
         assert_eq!((models[0].name.as_str(), models[0].public), ("A2", true));
+        vault.mark_model(first, false).unwrap();
+        assert!(!vault.models().unwrap()[0].public);
+        assert_eq!(
+            vault.mark_model(ModelId(99), true),
+            Err(StoreError::NotFound { what: "model" })
+        );
         vault.remove_model(second).unwrap();
         assert_eq!(default(), None);
     }

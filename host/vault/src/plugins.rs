@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use crate::documents::{delete_all_of, from_json, plugin_id, to_json};
 use crate::{StoreError, Vault};
 
-pub use types::{AuditRow, Kept, PluginRecord};
+pub use types::{AuditRow, Heritage, Kept, PluginRecord};
 
 const RECORD_COLUMNS: &str =
     "id, version, manifest, component_hash, sealed, bundled, enabled, suspended, installed_secs";
@@ -34,12 +34,7 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub fn plugin(&self, id: &PluginId) -> Result<Option<PluginRecord>, StoreError> {
-        self.read("read a plugin", |connection| {
-            connection
-                .prepare_cached(&format!("SELECT {RECORD_COLUMNS} FROM plugins WHERE id = ?1"))?
-                .query_row([id.as_str()], read_record)
-                .optional()
-        })
+        self.read("read a plugin", |connection| find_record(connection, id))
     }
 
     /// Adds a plugin, or replaces its record. Grant, settings and storage stay as they are.
@@ -47,28 +42,46 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub fn put_plugin(&self, record: &PluginRecord) -> Result<(), StoreError> {
-        self.write("write a plugin", |transaction| {
+        self.write("write a plugin", |transaction| write_record(transaction, record))
+    }
+
+    /// Installs a plugin, perhaps in place of another of its name, in one transaction: there is never a moment in which
+    /// it has what only the former was given. `keeps` says what it takes over; the epoch counts up in any case.
+    /// Gives the former record.
+    ///
+    /// # Errors
+    /// [`StoreError`]; all is then as it was.
+    pub fn replace_plugin(
+        &self,
+        record: &PluginRecord,
+        keeps: impl FnOnce(&PluginRecord) -> Heritage,
+    ) -> Result<Option<PluginRecord>, StoreError> {
+        let id = record.id.as_str();
+        self.write("replace a plugin", |transaction| {
+            let former = find_record(transaction, &record.id)?;
+            let kept = former.as_ref().map_or(Heritage::Nothing, keeps);
+            write_record(transaction, record)?;
+            if kept != Heritage::StateAndGrant {
+                transaction.execute("DELETE FROM grants WHERE plugin = ?1", [id])?;
+            }
+            if kept == Heritage::Nothing {
+                for table in ["plugin_settings", "plugin_storage", "plugin_kept"] {
+                    transaction.execute(&format!("DELETE FROM {table} WHERE plugin = ?1"), [id])?;
+                }
+            }
+            count_up(transaction, &record.id, "epoch")?;
+            Ok(former)
+        })
+    }
+
+    /// Lets a suspended plugin run again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where it is not installed.
+    pub fn resume_plugin(&self, id: &PluginId) -> Result<(), StoreError> {
+        self.write_for(id, "resume a plugin", |transaction| {
             transaction
-                .execute(
-                    "INSERT INTO plugins (id, version, manifest, component_hash, sealed, bundled, enabled,
-                                          suspended, installed_secs)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                     ON CONFLICT (id) DO UPDATE SET version = excluded.version, manifest = excluded.manifest,
-                        component_hash = excluded.component_hash, sealed = excluded.sealed,
-                        bundled = excluded.bundled, enabled = excluded.enabled,
-                        suspended = excluded.suspended, installed_secs = excluded.installed_secs",
-                    params![
-                        record.id.as_str(),
-                        record.version,
-                        record.manifest,
-                        record.component_hash,
-                        record.sealed,
-                        record.bundled,
-                        record.enabled,
-                        record.suspended,
-                        record.installed_secs,
-                    ],
-                )
+                .execute("UPDATE plugins SET suspended = NULL WHERE id = ?1", [id.as_str()])
                 .map(|_rows| ())
         })
     }
@@ -326,6 +339,38 @@ impl Vault {
             }
         })?
     }
+}
+
+fn find_record(connection: &Connection, id: &PluginId) -> rusqlite::Result<Option<PluginRecord>> {
+    connection
+        .prepare_cached(&format!("SELECT {RECORD_COLUMNS} FROM plugins WHERE id = ?1"))?
+        .query_row([id.as_str()], read_record)
+        .optional()
+}
+
+fn write_record(transaction: &Transaction<'_>, record: &PluginRecord) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "INSERT INTO plugins (id, version, manifest, component_hash, sealed, bundled, enabled,
+                                  suspended, installed_secs)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version, manifest = excluded.manifest,
+                component_hash = excluded.component_hash, sealed = excluded.sealed,
+                bundled = excluded.bundled, enabled = excluded.enabled,
+                suspended = excluded.suspended, installed_secs = excluded.installed_secs",
+            params![
+                record.id.as_str(),
+                record.version,
+                record.manifest,
+                record.component_hash,
+                record.sealed,
+                record.bundled,
+                record.enabled,
+                record.suspended,
+                record.installed_secs,
+            ],
+        )
+        .map(|_rows| ())
 }
 
 fn read_record(row: &Row<'_>) -> rusqlite::Result<PluginRecord> {

@@ -4,7 +4,7 @@ use hearth_session::{Command, Event, MemoryEstimate, ModelId, ModelInfo, Reply};
 use serde_json::json;
 
 use crate::{
-    args::ModelVerb,
+    args::{ModelVerb, Secrecy},
     render::Out,
     shell::{Failure, Opener, Outcome, Shell},
 };
@@ -23,14 +23,28 @@ pub(crate) fn run(verb: ModelVerb, opener: &Opener, out: Out) -> Outcome {
             }
         }
         ModelVerb::List => list(&opener.unlocked()?, out),
-        ModelVerb::Add { path } => {
+        ModelVerb::Add { path, public } => {
             let shell = opener.unlocked()?;
             if let Reply::Model(id) = shell.run(Command::AddModel(path))? {
+                if public {
+                    shell.run(Command::MarkModel { model: id, public })?;
+                }
                 out.result(
-                    json!({"added": id}),
+                    json!({"added": id, "public": public}),
                     format!("Added as model {id}. `hearth model use {id}` makes it answer."),
                 );
             }
+        }
+        ModelVerb::Mark { id, what } => {
+            let shell = opener.unlocked()?;
+            known(&shell, id)?;
+            let public = what == Secrecy::Public;
+            shell.run(Command::MarkModel { model: ModelId(id), public })?;
+            let words = if public { "public" } else { "private" };
+            out.result(
+                json!({"marked": id, "public": public}),
+                format!("The weights of model {id} count as {words} from now on."),
+            );
         }
         ModelVerb::Remove { id } => {
             let shell = opener.unlocked()?;
@@ -49,13 +63,14 @@ fn list(shell: &Shell, out: Out) {
     for model in &view.models.models {
         let id = model.id.map_or_else(|| "starter".to_owned(), |id| id.to_string());
         let mark = if model.is_default { "*" } else { " " };
+        let private = if model.public { "" } else { "  (private)" };
         let missing = if model.present { "" } else { "  (file is missing)" };
         out.result(
             json!({
                 "id": model.id, "name": model.name, "path": model.path,
-                "default": model.is_default, "present": model.present,
+                "default": model.is_default, "present": model.present, "public": model.public,
             }),
-            format!("{mark} {id:>7}  {}  {}{missing}", model.name, model.path.display()),
+            format!("{mark} {id:>7}  {}  {}{private}{missing}", model.name, model.path.display()),
         );
     }
     if view.models.models.is_empty() {

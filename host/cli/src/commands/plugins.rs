@@ -1,6 +1,9 @@
 //! `hearth plugin`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use hearth_session::{
     Capability, Command, DocumentId, FolderId, Manifest, PluginId, PluginInspection, PluginView,
@@ -36,14 +39,7 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
                 out.result(plugin_json(plugin), plugin_words(plugin));
             }
         }
-        PluginVerb::Install { file } => {
-            if let Reply::Installed(id) = shell.run(Command::InstallPlugin(file))? {
-                out.result(
-                    json!({"installed": id}),
-                    format!("Installed {id}. It may do nothing until `hearth plugin grant {id}`."),
-                );
-            }
-        }
+        PluginVerb::Install { file, hash } => install(shell, file, hash, out)?,
         PluginVerb::Uninstall { plugin, keep_saved } => {
             let id = shell.plugin(&plugin)?.id;
             shell.run(Command::UninstallPlugin { plugin: id.clone(), keep_saved })?;
@@ -72,6 +68,24 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
         }
         PluginVerb::Settings { plugin, set } => settings(shell, &plugin, &set, out)?,
         PluginVerb::Activity { plugin } => activity(shell, plugin.as_deref(), out)?,
+    }
+    Ok(())
+}
+
+/// Installs exactly what was looked at, and says what that is.
+fn install(shell: &Shell, path: PathBuf, hash: Option<String>, out: Out) -> Outcome {
+    let Reply::Inspection(found) = shell.run(Command::InspectPlugin(path.clone()))? else {
+        return Ok(());
+    };
+    let expected_hash = Some(hash.unwrap_or_else(|| found.component_hash.clone()));
+    if let Reply::Installed(id) = shell.run(Command::InstallPlugin { path, expected_hash })? {
+        out.result(
+            json!({"installed": id, "inspection": found}),
+            format!(
+                "{}\nInstalled {id}. It may do nothing until `hearth plugin grant {id}`.",
+                inspection_words(&found)
+            ),
+        );
     }
     Ok(())
 }

@@ -330,3 +330,170 @@ fn many_runs_leave_room_for_the_users_own_work() {
         run.wait(&mut |_| {}).unwrap();
     }
 }
+
+#[test]
+fn a_file_exchanged_since_it_was_looked_at_is_not_installed() {
+    let stage = Setting::default().open();
+    let path = stage.dir.path().join("plugin.wasm");
+    std::fs::write(&path, DIGEST).unwrap();
+    let Reply::Inspection(seen) = stage.run(Command::InspectPlugin(path.clone())).unwrap() else {
+        panic!("not inspected")
+    };
+    std::fs::write(&path, DIGEST.replace("Digest the mail", "Send the mail")).unwrap();
+    let install = || Command::InstallPlugin {
+        path: path.clone(),
+        expected_hash: Some(seen.component_hash.clone()),
+    };
+    let error = stage.run(install()).unwrap_err();
+    assert!(error.message.contains("not the plugin you looked at"), "{error:?}");
+    assert!(stage.view().plugins.is_empty());
+    std::fs::write(&path, DIGEST).unwrap();
+    stage.run(install()).unwrap();
+    assert_eq!(stage.view().plugins.len(), 1);
+}
+
+#[test]
+fn a_plugin_installed_again_starts_without_grants_but_keeps_its_settings() {
+    let stage = Setting::default().open();
+    let plugin = stage.install(DIGEST);
+    let set = || Command::SetPluginSetting {
+        plugin: plugin.clone(),
+        key: "lines".into(),
+        value: SettingValue::Number(7),
+    };
+    let lines = || stage.view().plugins[0].settings["lines"].clone();
+    stage.run(set()).unwrap();
+    grant(&stage, &plugin);
+    stage.install(DIGEST);
+    assert!(stage.view().plugins[0].grant.is_none());
+    assert_eq!(lines(), SettingValue::Number(7));
+    let other = DIGEST.replace("api = ", "publisher = \"RWQanother\"\napi = ");
+    stage.install(&other);
+    assert_eq!(lines(), SettingValue::Number(5), "another publisher's settings");
+}
+
+#[test]
+fn a_plugin_that_is_replaced_is_stopped_first() {
+    let never = Arc::new(AtomicBool::new(false));
+    let guests = Scripted::new(move |_, _, cancel| {
+        wait_for(&never, cancel);
+        GuestEnd::Aborted("stopped".into())
+    });
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let plugin = stage.install(DIGEST);
+    let pending = stage.handle.start(start(&plugin)).unwrap();
+    let behind = stage.handle.start(start(&plugin)).unwrap();
+    until(&stage.handle, "it runs", |view| view.plugins[0].running.is_some());
+    stage.install(&DIGEST.replace("1.0.0", "1.0.1"));
+    for run in [pending, behind] {
+        assert_eq!(run.wait(&mut |_| {}).unwrap_err().kind, ErrorKind::Cancelled);
+    }
+}
+
+#[test]
+fn only_updates_that_ask_for_nothing_more_keep_a_bundled_plugins_grant() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundled = dir.path().join("digest.wasm");
+    std::fs::write(&bundled, DIGEST).unwrap();
+    let reopened = |manifest: &str| {
+        std::fs::write(&bundled, manifest).unwrap();
+        let setting =
+            Setting { in_memory: false, bundled: vec![bundled.clone()], ..Setting::default() };
+        let session = setting.start(dir.path());
+        let handle = session.handle();
+        let vault = if handle.view().vault == hearth_session::VaultState::Absent {
+            Command::CreateVault(crate::stage::passphrase())
+        } else {
+            Command::Unlock(crate::stage::passphrase())
+        };
+        crate::stage::run(&handle, vault).unwrap();
+        (session, handle)
+    };
+    let (session, handle) = reopened(DIGEST);
+    let plugin = handle.view().plugins[0].clone();
+    let granted = Command::GrantPlugin {
+        plugin: plugin.id.clone(),
+        capabilities: plugin.manifest.requested(),
+        slots: BTreeMap::new(),
+    };
+    crate::stage::run(&handle, granted).unwrap();
+    session.shutdown();
+
+    let (session, handle) = reopened(&DIGEST.replace("1.0.0", "1.0.1"));
+    assert_eq!(handle.view().plugins[0].manifest.version, "1.0.1");
+    assert!(handle.view().plugins[0].grant.is_some());
+    session.shutdown();
+
+    let greedy =
+        DIGEST.replace("1.0.0", "1.0.2").replace("save = true", "save = true, search = true");
+    let (_session, handle) = reopened(&greedy);
+    assert_eq!(handle.view().plugins[0].manifest.version, "1.0.2");
+    assert!(handle.view().plugins[0].grant.is_none());
+}
+
+/// Completes in the open, which takes a model marked public.
+fn completer() -> Arc<Scripted> {
+    Scripted::new(|_, call, _| {
+        let prompt = vec![Message {
+            role: MessageRole::User,
+            parts: vec![Part::Literal("Say something.".into())],
+        }];
+        let options = ModelOptions {
+            max_tokens: 8,
+            style: Style::Exact,
+            weights: Weights::Base,
+            stop: Vec::new(),
+        };
+        match call(HostCall::CompletionStart { prompt, options }) {
+            Ok(_) => GuestEnd::Returned(Ok(())),
+            Err(refusal) => GuestEnd::Returned(Err(GuestFailure::BadInput(format!("{refusal:?}")))),
+        }
+    })
+}
+
+#[test]
+fn a_load_that_fails_leaves_the_former_model_to_plugins() {
+    let dir = tempfile::tempdir().unwrap();
+    let setting = Setting { guests: completer(), ..Setting::default() };
+    let session = hearth_session::Session::start(
+        setting.config(dir.path()),
+        crate::stage::Picky(setting.backend),
+        Arc::new(|| {}),
+    )
+    .unwrap();
+    let stage = Stage::on(dir, session);
+    let plugin = stage.install(DIGEST);
+    grant(&stage, &plugin);
+    stage.run(start(&plugin)).unwrap();
+    let path = stage.dir.path().join("broken.gguf");
+    let Reply::Model(broken) = stage.run(Command::AddModel(path)).unwrap() else { panic!("no") };
+    stage.run(Command::LoadModel(Some(broken))).unwrap_err();
+    let view = stage.view();
+    assert!(view.models.loading.is_none());
+    assert_eq!(view.models.loaded.as_ref().map(|loaded| loaded.id), Some(None));
+    stage.run(start(&plugin)).unwrap();
+}
+
+#[test]
+fn added_models_count_as_private_until_the_user_says_otherwise() {
+    let stage = Setting { guests: completer(), ..Setting::default() }.open();
+    let plugin = stage.install(DIGEST);
+    grant(&stage, &plugin);
+    let path = stage.dir.path().join("mine.gguf");
+    let add = || Command::AddModel(path.clone());
+    let Reply::Model(model) = stage.run(add()).unwrap() else { panic!("no") };
+    stage.run(Command::LoadModel(Some(model))).unwrap();
+    let error = stage.run(start(&plugin)).unwrap_err();
+    assert!(error.message.contains("marked public"), "{error:?}");
+    stage.run(Command::MarkModel { model, public: true }).unwrap();
+    assert!(stage.view().models.models[1].public);
+    stage.run(start(&plugin)).unwrap();
+    stage.run(Command::MarkModel { model, public: false }).unwrap();
+    stage.run(start(&plugin)).unwrap_err();
+    stage.run(Command::MarkModel { model, public: true }).unwrap();
+    // Added again, it is a file that nobody has vouched for.
+    stage.run(add()).unwrap();
+    stage.run(start(&plugin)).unwrap_err();
+    let absent = hearth_session::ModelId(99);
+    assert!(stage.run(Command::MarkModel { model: absent, public: true }).is_err());
+}

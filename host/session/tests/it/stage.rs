@@ -1,6 +1,7 @@
 //! A session on a throwaway vault, and what tests do with it.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -10,9 +11,11 @@ use std::{
 };
 
 use hearth_base::{HostCall, HostReply, Invocation, Manifest};
+use hearth_engine_api::{LanguageModel, LoadError, LoadOptions};
 use hearth_session::{
-    Answerer, Command, Config, DocumentHead, DocumentQuery, Event, FakeBackend, Guest, GuestEnd,
-    GuestRuntime, Passphrase, Reply, Session, SessionHandle, UserError, View,
+    Answerer, Backend, Command, Config, DocumentHead, DocumentQuery, Event, FakeBackend, Guest,
+    GuestEnd, GuestRuntime, MemoryEstimate, ModelInfo, Passphrase, Reply, Session, SessionHandle,
+    UserError, View,
 };
 use hearth_wasm::Inspection;
 
@@ -118,13 +121,43 @@ impl Setting {
     pub(crate) fn open(self) -> Stage {
         let dir = tempfile::tempdir().unwrap();
         let session = self.start(dir.path());
-        let handle = session.handle();
-        run(&handle, Command::CreateVault(passphrase())).unwrap();
-        Stage { dir, _session: session, handle }
+        Stage::on(dir, session)
+    }
+}
+
+/// Refuses to load what is called broken.
+pub(crate) struct Picky(pub(crate) FakeBackend);
+
+impl Backend for Picky {
+    fn inspect(
+        &self,
+        path: &Path,
+        options: &LoadOptions,
+    ) -> Result<(ModelInfo, MemoryEstimate), LoadError> {
+        self.0.inspect(path, options)
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        options: &LoadOptions,
+        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Box<dyn LanguageModel>, LoadError> {
+        if path.ends_with("broken.gguf") {
+            return Err(LoadError::Cancelled);
+        }
+        self.0.load(path, options, on_progress)
     }
 }
 
 impl Stage {
+    /// Makes a session's vault.
+    pub(crate) fn on(dir: tempfile::TempDir, session: Session) -> Self {
+        let handle = session.handle();
+        run(&handle, Command::CreateVault(passphrase())).unwrap();
+        Self { dir, _session: session, handle }
+    }
+
     pub(crate) fn run(&self, command: Command) -> Result<Reply, UserError> {
         run(&self.handle, command)
     }
@@ -148,7 +181,7 @@ impl Stage {
     pub(crate) fn install(&self, manifest: &str) -> hearth_session::PluginId {
         let path = self.dir.path().join("plugin.wasm");
         std::fs::write(&path, manifest).unwrap();
-        match self.run(Command::InstallPlugin(path)).unwrap() {
+        match self.run(Command::InstallPlugin { path, expected_hash: None }).unwrap() {
             Reply::Installed(id) => id,
             other => panic!("{other:?}"),
         }

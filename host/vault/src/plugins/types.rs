@@ -30,6 +30,17 @@ pub struct PluginRecord {
     pub installed_secs: i64,
 }
 
+/// What a plugin takes over from the one of its name that it replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heritage {
+    /// Nothing: it is another's.
+    Nothing,
+    /// Settings, storage and kept values.
+    State,
+    /// These, and what the user allowed.
+    StateAndGrant,
+}
+
 /// A value kept between runs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
