@@ -75,3 +75,65 @@ fn nothing_is_copied_for_the_model_before_its_turn() {
     assert_eq!(values.len(), 3);
     assert_eq!(values[2].text, "some words");
 }
+
+/// A world whose runs have room for a mebibyte, with 200 documents.
+fn small_world() -> World {
+    let documents = world::numbered(200);
+    let mut world = World::new(&world::Recipe { documents, ..Default::default() });
+    std::sync::Arc::get_mut(&mut world.broker.inner).unwrap().limits.run_bytes = 1 << 20;
+    world
+}
+
+/// Why some values of a panel are not there, and how many values there are.
+fn failures(
+    world: &World,
+    build: impl Fn(&mut dyn FnMut(HostCall) -> hearth_base::Handle) -> Vec<Node>,
+) -> (Vec<String>, usize) {
+    let mut client = world.go();
+    let nodes = build(&mut |call| match client.call(call) {
+        Ok(Answer::Handle(handle)) => handle,
+        other => panic!("{other:?}"),
+    });
+    client.call(HostCall::PanelShow { panel: "main".into(), nodes }).unwrap();
+    client.finish(RunEnd::Returned(Ok(())));
+    let values = world::shown(&world.settled());
+    let count = values.len();
+    let reason = |value: hearth_broker::ValueView| match value.state {
+        hearth_broker::ValueState::Failed(reason) => Some(reason),
+        _ => None,
+    };
+    (values.into_iter().filter_map(reason).collect(), count)
+}
+
+fn granted() -> HostCall {
+    HostCall::Granted { slot: "inbox".into(), order: hearth_base::Sort::Oldest, limit: 200 }
+}
+
+#[test]
+fn large_labels_take_room() {
+    let world = small_world();
+    let (reasons, count) = failures(&world, |call| {
+        let collection = call(granted());
+        let join = |n: usize| HostCall::CollectionJoin { collection, separator: n.to_string() };
+        (0..80).map(|n| Node::Value(call(join(n)))).collect()
+    });
+    assert_eq!(count, 80);
+    assert!((10..80).contains(&reasons.len()), "{}", reasons.len());
+    let why = "the plugin's values are more than 1048576 bytes together";
+    assert!(reasons.iter().all(|reason| reason == why), "{reasons:?}");
+}
+
+#[test]
+fn a_large_label_is_shared_by_all_that_is_made_with_it() {
+    let world = small_world();
+    let (reasons, count) = failures(&world, |call| {
+        let collection = call(granted());
+        let separator = String::new();
+        let all = call(HostCall::CollectionJoin { collection, separator });
+        let item = hearth_base::Part::Item(None);
+        let prompt = guests::user(vec![item, hearth_base::Part::Value(all)]);
+        let options = guests::options(3);
+        vec![Node::Items(call(HostCall::GenerateEach { over: collection, prompt, options }))]
+    });
+    assert_eq!((reasons, count), (Vec::new(), 200));
+}

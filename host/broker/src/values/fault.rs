@@ -47,9 +47,10 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether it ends all of a plugin's work, so that no part of it may be passed over.
+    /// Whether no part with this fault may be passed over: it ends all of a plugin's work, or nobody keeps what it
+    /// depends on.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Revoked | Self::Stopped | Self::Locked)
+        matches!(self, Self::Revoked | Self::Stopped | Self::Locked | Self::TooMuch { .. })
     }
 }
 

@@ -1,9 +1,15 @@
 //! The label of a value on its way through the graph, and what the user reads of it.
 //!
-//! A selection among documents depends on all of them, and every value made from it does, too. So that a slot of many
-//! thousand documents is not copied into each value, such labels are shared and only flattened when a value leaves.
+//! A selection among documents depends on all of them, and every value made from it does, too. So that many documents
+//! are not copied into each of many values, larger sets are shared, and only flattened when a value leaves. What is
+//! shared is counted where it was made.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use hearth_base::{DocumentId, Label, Source};
 
@@ -11,17 +17,27 @@ use crate::escape_words;
 
 /// Titles longer than this are cut, visibly, in the words about a value.
 const TITLE_CHARS: usize = 60;
+/// Sets of more entries than this are shared; of more shared sets than this, one is made.
+const FEW: usize = 8;
+/// Taken by an entry of a set.
+const ENTRY_BYTES: usize = 64;
+
+type Titles = BTreeMap<DocumentId, Arc<str>>;
 
 /// Everything a value depends on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
-    /// What it was made of.
+    /// What it was made of and chosen among, as far as that is not shared.
     own: Label,
-    /// What was chosen among.
-    whole: Vec<Arc<Label>>,
+    /// What else it was made of and chosen among.
+    shared: Vec<Arc<Label>>,
     /// The documents it was made of, with their titles, for the words.
-    content: BTreeMap<DocumentId, Arc<str>>,
+    content: Titles,
+    /// More of these.
+    shared_content: Vec<Arc<Titles>>,
     notes: Notes,
+    /// Entries of shared sets that were made for this flow. Joining does not hand it on.
+    made_entries: usize,
 }
 
 /// What the user must know of how a value was made.
@@ -42,19 +58,11 @@ impl Flow {
         Self { own: label, content: BTreeMap::from([(id, title.into())]), ..Self::default() }
     }
 
-    /// A choice among all that `whole` stands for.
-    pub(crate) fn selection(whole: Label) -> Self {
-        Self { whole: vec![Arc::new(whole)], ..Self::default() }
-    }
-
     pub(crate) fn join(&mut self, other: &Self) {
         self.own.join(&other.own);
-        for whole in &other.whole {
-            if !self.whole.iter().any(|mine| Arc::ptr_eq(mine, whole)) {
-                self.whole.push(Arc::clone(whole));
-            }
-        }
+        add_shared(&mut self.shared, &other.shared);
         self.content.extend(other.content.iter().map(|(id, title)| (*id, Arc::clone(title))));
+        add_shared(&mut self.shared_content, &other.shared_content);
         self.notes.in_pieces |= other.notes.in_pieces;
         self.notes.ends_early |= other.notes.ends_early;
         self.notes.left_out |= other.notes.left_out;
@@ -64,15 +72,81 @@ impl Flow {
         self.own.join(label);
     }
 
+    /// A choice among all that `whole` stands for.
+    pub(crate) fn join_selection(&mut self, whole: Label) {
+        self.made_entries += whole.sources.len() + whole.origins.len();
+        self.shared.push(Arc::new(whole));
+    }
+
     /// The same dependence, but on all of it: of a choice made by looking at these values.
     pub(crate) fn into_selection(self) -> Self {
-        let notes = self.notes;
-        Self { notes, ..Self::selection(self.label()) }
+        Self { content: Titles::new(), shared_content: Vec::new(), ..self }
+    }
+
+    /// Has larger sets shared by all flows that this one is joined to, or that are cloned from it, from now on.
+    pub(crate) fn share(&mut self) {
+        if self.own.sources.len() + self.own.origins.len() > FEW {
+            self.join_selection_of_own();
+        }
+        if self.shared.len() > FEW {
+            let all = self.label();
+            self.shared.clear();
+            self.own = Label::public();
+            self.join_selection(all);
+        }
+        if self.content.len() > FEW || self.shared_content.len() > FEW {
+            let mut all = std::mem::take(&mut self.content);
+            if self.shared_content.len() >= FEW {
+                for titles in self.shared_content.drain(..) {
+                    all.extend(titles.iter().map(|(id, title)| (*id, Arc::clone(title))));
+                }
+            }
+            self.made_entries += all.len();
+            self.shared_content.push(Arc::new(all));
+        }
+    }
+
+    fn join_selection_of_own(&mut self) {
+        let own = std::mem::take(&mut self.own);
+        self.join_selection(own);
+    }
+
+    /// Bytes it takes by itself: what others made and it shares is not counted again.
+    pub(crate) fn bytes(&self) -> usize {
+        let own = self.own.sources.len() + self.own.origins.len() + self.content.len();
+        (self.made_entries + own) * ENTRY_BYTES
+    }
+
+    fn labels(&self) -> impl Iterator<Item = &Label> {
+        self.shared.iter().map(AsRef::as_ref).chain([&self.own])
     }
 
     /// The whole label.
     pub(crate) fn label(&self) -> Label {
-        Label::joined(self.whole.iter().map(AsRef::as_ref).chain([&self.own]))
+        Label::joined(self.labels())
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &Titles> {
+        self.shared_content.iter().map(AsRef::as_ref).chain([&self.content])
+    }
+
+    /// Documents in its label. Most are in one set, which is not copied.
+    fn count_documents(&self) -> usize {
+        let mut sets: Vec<&BTreeSet<Source>> = self.labels().map(|label| &label.sources).collect();
+        sets.sort_by_key(|set| Reverse(set.len()));
+        let Some((largest, rest)) = sets.split_first() else { return 0 };
+        let more = rest.iter().flat_map(|set| set.iter()).filter(|s| !largest.contains(*s));
+        let more: BTreeSet<&Source> = more.filter(|s| matches!(s, Source::Document(_))).collect();
+        largest.len() - others(largest).count() + more.len()
+    }
+
+    /// Documents that it was made of, counted likewise.
+    fn count_content(&self) -> usize {
+        let mut sets: Vec<&Titles> = self.contents().collect();
+        sets.sort_by_key(|set| Reverse(set.len()));
+        let Some((largest, rest)) = sets.split_first() else { return 0 };
+        let more = rest.iter().flat_map(|set| set.keys()).filter(|id| !largest.contains_key(id));
+        largest.len() + more.collect::<BTreeSet<_>>().len()
     }
 
     /// A text was longer than the model's context and was read in pieces.
@@ -96,8 +170,8 @@ impl Flow {
 
     /// The title of the one document it was made of, if it is one.
     pub(crate) fn only_title(&self) -> Option<&str> {
-        match self.content.len() {
-            1 => self.content.values().next().map(AsRef::as_ref),
+        match self.count_content() {
+            1 => self.contents().flat_map(|titles| titles.values()).next().map(AsRef::as_ref),
             _ => None,
         }
     }
@@ -105,11 +179,11 @@ impl Flow {
     /// What it was made from, for the user: `made by Mail digest from “Re: Tuesday”`.
     pub(crate) fn words(&self, plugin_name: &str) -> String {
         let mut words = format!("made by {plugin_name}");
-        let label = self.label();
         // Writing to a string cannot fail.
         let mut say = |text: std::fmt::Arguments<'_>| words.write_fmt(text).ok();
-        let among = label.documents().count();
-        let content = self.content.len();
+        let among = self.count_documents();
+        let content = self.count_content();
+        let beside: BTreeSet<&Source> = self.labels().flat_map(|l| others(&l.sources)).collect();
         match (content, self.only_title()) {
             (0, _) if among > 0 => say(format_args!(" from {}", documents(among))),
             (0, _) => None,
@@ -119,11 +193,11 @@ impl Flow {
         if content > 0 && among > content {
             say(format_args!(", chosen among {}", documents(among)));
         }
-        if label.sources.contains(&Source::UserInput) {
+        if beside.contains(&Source::UserInput) {
             let also = if among > 0 { " and" } else { " from" };
             say(format_args!("{also} what you entered"));
         }
-        for source in &label.sources {
+        for source in beside {
             if let Source::PrivateModel(name) = source {
                 say(format_args!(", with the private model {}", escape_words(name)));
             }
@@ -139,6 +213,19 @@ impl Flow {
         }
         words
     }
+}
+
+fn add_shared<T>(mine: &mut Vec<Arc<T>>, others: &[Arc<T>]) {
+    for other in others {
+        if !mine.iter().any(|one| Arc::ptr_eq(one, other)) {
+            mine.push(Arc::clone(other));
+        }
+    }
+}
+
+/// Whatever is no document. Documents come first in the order of sources.
+fn others(sources: &BTreeSet<Source>) -> impl Iterator<Item = &Source> {
+    sources.range(Source::UserInput..)
 }
 
 fn documents(count: usize) -> String {
@@ -195,9 +282,60 @@ mod tests {
         let whole = flow.label();
         let selection = flow.into_selection();
         assert_eq!(selection.label(), whole);
-        let mut both = selection.clone();
-        both.join(&selection);
-        assert_eq!(both.whole.len(), 1, "shared labels are not doubled");
-        assert_eq!(both.label(), whole);
+        assert_eq!(selection.words("Digest"), "made by Digest from 2 documents");
+        assert_eq!(selection.only_title(), None);
+    }
+
+    fn many(ids: std::ops::Range<i64>) -> Flow {
+        let mut flow = Flow::default();
+        for id in ids {
+            flow.join(&document(id, "title"));
+        }
+        flow
+    }
+
+    #[test]
+    fn sharing_changes_neither_label_nor_words() {
+        let mut flow = many(0..1000);
+        let plain = flow.clone();
+        flow.share();
+        let mut joined = Flow::default();
+        for _ in 0..2 {
+            joined.join(&flow);
+            joined.join(&document(1000, "one more"));
+        }
+        let mut expected = plain.clone();
+        expected.join(&document(1000, "one more"));
+        for flow in [&flow, &flow.clone().into_selection()] {
+            assert_eq!(flow.label(), plain.label());
+            assert_eq!(flow.words("Digest"), plain.words("Digest"));
+        }
+        assert_eq!(joined.label(), expected.label());
+        assert_eq!(joined.words("Digest"), "made by Digest from 1001 documents");
+    }
+
+    #[test]
+    fn what_is_shared_is_counted_once() {
+        let mut flow = many(0..1000);
+        flow.share();
+        assert!(flow.bytes() >= 2000 * ENTRY_BYTES, "{}", flow.bytes());
+        let mut made_of_it = document(1000, "one more");
+        made_of_it.join(&flow);
+        made_of_it.share();
+        assert!(made_of_it.bytes() <= FEW * ENTRY_BYTES, "{}", made_of_it.bytes());
+    }
+
+    #[test]
+    fn many_shared_sets_become_one() {
+        let mut flow = Flow::default();
+        for n in 0..100 {
+            let mut part = many(n * 10..n * 10 + 10);
+            part.share();
+            flow.join(&part);
+        }
+        let (label, words) = (flow.label(), flow.words("Digest"));
+        flow.share();
+        assert_eq!((flow.label(), flow.words("Digest")), (label, words));
+        assert!(flow.shared.len() <= FEW && flow.shared_content.len() <= FEW);
     }
 }

@@ -107,15 +107,17 @@ async fn compute(node: &Arc<Node>, inner: &Arc<Inner>) -> Arc<Outcome> {
     node.partial(|partial| *partial = super::graph::Partial::default());
     let mut making = Making { node, inner, flow: Flow::default() };
     let mut value = making.make().await;
+    let Making { mut flow, .. } = making;
+    flow.share();
+    let words = flow.words(&node.scope.name).into();
     let limit_bytes = inner.limits.run_bytes;
-    if let Ok(made) = &value
-        && !node.take_room(made.bytes(), limit_bytes)
-    {
-        value = Err(Fault::TooMuch { limit_bytes });
+    let bytes = value.as_ref().map_or(0, Value::bytes).saturating_add(flow.bytes());
+    if !node.take_room(bytes, limit_bytes) {
+        // Nothing may pass over this fault, so nothing depends on what it depends on, for which there is no room.
+        (value, flow) = (Err(Fault::TooMuch { limit_bytes }), Flow::default());
     }
-    let words = making.flow.words(&node.scope.name).into();
     inner.panels_changed();
-    Arc::new(Outcome { value, flow: making.flow, words })
+    Arc::new(Outcome { value, flow, words })
 }
 
 /// A node being computed. Whatever goes in is joined to the flow first, so that even a fault carries its label.
@@ -189,6 +191,7 @@ impl Making<'_> {
             }
             Op::GenerateEach { over, prompt, settings } => {
                 let items = self.items(over).await?;
+                self.flow.share();
                 let made = items.iter().map(|item| {
                     let op = Op::Generate {
                         prompt: Arc::clone(prompt),
@@ -251,6 +254,7 @@ impl Making<'_> {
         let slot = self.inner.model_slot().await?;
         let pieces = self.split(&slot, text, max_tokens.into()).await?;
         drop(slot);
+        self.flow.share();
         let made = pieces.into_iter().map(|piece| {
             let op = Op::Given(piece.into(), self.flow.clone());
             self.inner.node(&self.node.scope, Kind::Text, op)
@@ -322,7 +326,8 @@ impl Making<'_> {
     }
 
     fn listed(&mut self, listing: Listing) -> Value {
-        self.flow.join(&Flow::selection(listing.whole));
+        self.flow.join_selection(listing.whole);
+        self.flow.share();
         let made = listing.documents.into_iter().map(|id| {
             let op = Op::Document { id, via: self.flow.clone() };
             self.inner.node(&self.node.scope, Kind::Document, op)

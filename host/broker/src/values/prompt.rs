@@ -135,8 +135,7 @@ impl Making<'_> {
         item: Option<&Arc<Node>>,
         settings: &Settings,
     ) -> Result<String, Fault> {
-        let item = self.gather(template, item).await?;
-        self.show_words();
+        let item = self.gather(template, item).await;
         let slot = self.inner.model_slot().await?;
         let filled = self.fill(template, item.as_deref())?;
         if self.fits(&slot, &filled, settings.max_tokens).await? {
@@ -154,7 +153,7 @@ impl Making<'_> {
         items: &[Arc<Node>],
         settings: &Settings,
     ) -> Result<String, Fault> {
-        self.gather(template, None).await?;
+        self.gather(template, None).await;
         let place = self.hole(template).ok_or(Fault::Mismatch)?;
         let fields = template.fields();
         let outcomes = self.all(items).await;
@@ -186,7 +185,7 @@ impl Making<'_> {
         item: Option<&Arc<Node>>,
         outcomes: &[String],
     ) -> Result<usize, Fault> {
-        let item = self.gather(template, item).await?;
+        let item = self.gather(template, item).await;
         let slot = self.inner.model_slot().await?;
         let mut filled = self.fill(template, item.as_deref())?;
         // A token is at least a byte of an outcome.
@@ -299,28 +298,23 @@ impl Making<'_> {
     }
 
     /// Has all that goes into a prompt made, without copying any of it yet, and gives the element at hand.
-    async fn gather(
-        &mut self,
-        template: &Template,
-        item: Option<&Arc<Node>>,
-    ) -> Result<Option<Arc<Outcome>>, Fault> {
-        self.flow.join_label(&self.node.scope.literal());
-        let item = match item {
-            Some(item) => {
-                let outcome = item.resolve(self.inner).await;
-                self.flow.join(&outcome.flow);
-                Some(outcome)
-            }
-            None => None,
-        };
+    async fn gather(&self, template: &Template, item: Option<&Arc<Node>>) -> Option<Arc<Outcome>> {
         for node in template.values() {
-            self.text(node).await?;
+            node.resolve(self.inner).await;
         }
-        Ok(item)
+        match item {
+            Some(item) => Some(item.resolve(self.inner).await),
+            None => None,
+        }
     }
 
-    /// Fills a prompt in, once everything for it is there. Only under a slot, since documents are copied for it.
-    fn fill(&self, template: &Template, item: Option<&Outcome>) -> Result<Filled, Fault> {
+    /// Fills a prompt in, once everything for it is there. Only under a slot, since documents are copied for it, and so
+    /// are labels.
+    fn fill(&mut self, template: &Template, item: Option<&Outcome>) -> Result<Filled, Fault> {
+        self.flow.join_label(&self.node.scope.literal());
+        if let Some(item) = item {
+            self.flow.join(&item.flow);
+        }
         let mut sum = Sum::new(self.inner.limits.value_bytes);
         let mut messages = Vec::with_capacity(template.0.len());
         for turn in &template.0 {
@@ -328,7 +322,11 @@ impl Making<'_> {
             for piece in &turn.pieces {
                 let text = match (piece, item) {
                     (Piece::Literal(text), _) => Arc::clone(text),
-                    (Piece::Value(node), _) => node.outcome.get().ok_or(Fault::Mismatch)?.text()?,
+                    (Piece::Value(node), _) => {
+                        let outcome = node.outcome.get().ok_or(Fault::Mismatch)?;
+                        self.flow.join(&outcome.flow);
+                        outcome.text()?
+                    }
                     (Piece::Item(field), Some(item)) => item.field(field.unwrap_or(Field::Body))?,
                     (Piece::Item(_), None) => "".into(),
                 };
@@ -338,6 +336,7 @@ impl Making<'_> {
             }
             messages.push((engine_role(turn.role), texts));
         }
+        self.show_words();
         Ok(Filled(messages))
     }
 
