@@ -120,9 +120,7 @@ impl Model {
     pub(crate) fn learn_titles(&mut self, view: &View) {
         let open = view.document.iter().map(|d| &d.head);
         for head in view.library.heads.iter().chain(open) {
-            if !self.titles.contains_key(&head.id) {
-                self.titles.insert(head.id, head.title.clone());
-            }
+            self.titles.entry(head.id).or_insert_with(|| head.title.clone());
         }
     }
 
@@ -181,7 +179,7 @@ impl Default for Secret {
 impl Secret {
     /// Hands the text over and leaves an empty field.
     pub(crate) fn take(&mut self) -> String {
-        std::mem::replace(self, Self::default()).into_inner()
+        std::mem::take(self).into_inner()
     }
 
     fn into_inner(mut self) -> String {

@@ -244,23 +244,21 @@ fn toast_frame(ui: &mut Ui, tone: Tone, who: &str, text: &str, hint: &str) -> bo
         .show(ui, |ui| {
             ui.horizontal_top(|ui| {
                 ui.label(icon(glyph, 18.0).color(ink));
-                let closed = ui
-                    .with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-                        let closed = icon_button(ui, icons::CLOSE, "Dismiss").clicked();
-                        ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
-                            ui.spacing_mut().item_spacing.y = 2.0;
-                            if !who.is_empty() {
-                                ui.label(small(ui, who));
-                            }
-                            ui.label(text);
-                            if !hint.is_empty() {
-                                ui.label(small(ui, hint));
-                            }
-                        });
-                        closed
-                    })
-                    .inner;
-                closed
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+                    let closed = icon_button(ui, icons::CLOSE, "Dismiss").clicked();
+                    ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
+                        ui.spacing_mut().item_spacing.y = 2.0;
+                        if !who.is_empty() {
+                            ui.label(small(ui, who));
+                        }
+                        ui.label(text);
+                        if !hint.is_empty() {
+                            ui.label(small(ui, hint));
+                        }
+                    });
+                    closed
+                })
+                .inner
             })
             .inner
         })
