@@ -8,6 +8,7 @@
 
 pub mod inspection;
 mod logging;
+mod panics;
 mod paths;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
@@ -16,6 +17,7 @@ use hearth_engine_candle::CandleBackend;
 use hearth_session::{Config, Session, UserError, Waker, WasmGuests};
 
 pub use logging::log_to_stderr;
+pub use panics::hush_panics;
 pub use paths::{demo_dir, program_dir, vault_dir};
 
 /// What a shell may choose.
@@ -25,11 +27,13 @@ pub struct Options {
     pub vault_dir: Option<PathBuf>,
 }
 
-/// Starts a session on a locked vault. `waker` is called, from any thread, after each change of the view.
+/// Starts a session on a locked vault, and hushes panics. `waker` is called, from any thread, after each change of the
+/// view.
 ///
 /// # Errors
 /// Where no place for the vault is known, or the system starts no thread.
 pub fn open(options: Options, waker: Waker) -> Result<Session, UserError> {
+    hush_panics();
     let program_dir = program_dir();
     let config = Config {
         vault_dir: vault_dir(options.vault_dir)?,

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    hearth_app::hush_panics();
     let args = args::Args::parse();
     hearth_app::log_to_stderr();
     let out = render::Out::new(args.json);

@@ -35,12 +35,12 @@ impl Source {
         if let Some(text) = self.read()? {
             return Ok(text);
         }
-        let first = ask(prompt)?;
+        let mut first = Zeroizing::new(ask(prompt)?);
         let second = Zeroizing::new(ask("The same again: ")?);
-        if first != *second {
+        if first != second {
             return Err(Failure::user("The two passphrases differ.", "Try again."));
         }
-        Ok(Passphrase::new(first))
+        Ok(Passphrase::new(std::mem::take(&mut *first)))
     }
 
     fn read(&self) -> Result<Option<Passphrase>, Failure> {

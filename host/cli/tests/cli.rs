@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use hearth_session::Passphrase;
+use hearth_vault::VaultDir;
 use serde_json::Value;
 
 const PASSPHRASE: &str = "seven bright kettles sang";
@@ -30,6 +32,14 @@ impl Place {
         std::fs::create_dir(dir.path().join("programs")).unwrap();
         std::fs::write(dir.path().join("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
         Self { dir }
+    }
+
+    /// With a vault whose key file is cheap to open. `hearth vault create` makes strong ones alone.
+    fn with_vault() -> Self {
+        let place = Self::new();
+        let passphrase = Passphrase::new(PASSPHRASE.into());
+        VaultDir::new(place.path("vault")).create_with_work_factor(&passphrase, 1).unwrap();
+        place
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -93,7 +103,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn from_an_empty_directory_to_a_found_letter() {
+fn a_vault_is_made_once() {
     let place = Place::new();
     assert_eq!(place.run(&["vault", "status"]).lines[0]["state"], "absent");
     let ran = place.run(&["vault", "create"]);
@@ -102,7 +112,12 @@ fn from_an_empty_directory_to_a_found_letter() {
     let again = place.run(&["vault", "create"]);
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("already") && again.stdout.is_empty(), "{}", again.stderr);
+    assert!(place.run(&["list"]).lines.is_empty());
+}
 
+#[test]
+fn letters_are_imported_found_and_deleted() {
+    let place = Place::with_vault();
     let mailbox = place.mailbox("Inbox.mbox");
     let ran = place.run(&["import", text(&mailbox), "--name", "Inbox"]);
     assert_eq!((ran.code, ran.lines.len()), (0, 3), "{}", ran.stderr);
@@ -130,8 +145,7 @@ fn from_an_empty_directory_to_a_found_letter() {
 
 #[test]
 fn passphrases_are_checked_and_changed() {
-    let place = Place::new();
-    assert_eq!(place.run(&["vault", "create"]).code, 0);
+    let place = Place::with_vault();
     let wrong = place.run_with_stdin(&["list", "--json", "--passphrase-fd", "0"], "not this\n");
     assert_eq!((wrong.code, wrong.stdout.as_str()), (1, ""));
     assert!(wrong.stderr.contains("Wrong passphrase") && !wrong.stderr.contains("not this"));
@@ -147,8 +161,7 @@ fn passphrases_are_checked_and_changed() {
 
 #[test]
 fn without_a_model_a_question_is_kept_and_the_way_out_told() {
-    let place = Place::new();
-    assert_eq!(place.run(&["vault", "create"]).code, 0);
+    let place = Place::with_vault();
     let ran = place.run(&["chat", "Anyone", "there?"]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("No model") && ran.stderr.contains("model add"), "{}", ran.stderr);
@@ -159,6 +172,7 @@ fn without_a_model_a_question_is_kept_and_the_way_out_told() {
     assert!(place.run(&["plugin", "list"]).lines.is_empty());
     assert_eq!(place.run(&["plugin", "run", "org.example.none"]).code, 1);
     assert_eq!(place.run(&["model", "use", "starter"]).code, 1);
+    assert_eq!(place.run(&["model", "mark", "1", "public"]).code, 1);
 }
 
 #[test]
@@ -172,6 +186,7 @@ fn wrong_usage_is_exit_code_2() {
         &["show", "not-a-number"],
         &["model", "probe", "x.gguf"],
         &["plugin", "grant", "org.example.x", "--allow", "network"],
+        &["model", "mark", "1", "harmless"],
         &["import", "--check", "--name", "x", "path"],
         &["--passphrase", "in-argv", "list"],
     ] {
