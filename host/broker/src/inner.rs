@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     model: RwLock<Loaded>,
     next_node: AtomicU64,
     vault_slots: Arc<Semaphore>,
-    model_slots: Arc<Semaphore>,
+    pub(crate) model_slots: Arc<Semaphore>,
     /// Held while a kept value is written: one after the other.
     pub(crate) keeping: tokio::sync::Mutex<()>,
     panels: Mutex<BTreeMap<PanelKey, OpenPanel>>,

@@ -137,3 +137,28 @@ fn a_large_label_is_shared_by_all_that_is_made_with_it() {
     });
     assert_eq!((reasons, count), (Vec::new(), 200));
 }
+
+#[test]
+fn a_request_given_up_keeps_its_slot_until_the_engine_lets_go_of_it() {
+    let engine = world::EngineKind::Gated;
+    let world = World::new(&world::Recipe { engine, ..Default::default() });
+    let inner = &world.broker.inner;
+    let mut client = world.go();
+    let prompt = guests::user(vec![guests::words("x")]);
+    let call = HostCall::Generate { prompt, options: guests::options(9) };
+    let Ok(Answer::Handle(made)) = client.call(call) else { panic!("no handle") };
+    let nodes = vec![Node::Value(made)];
+    client.call(HostCall::PanelShow { panel: "main".into(), nodes }).unwrap();
+    client.finish(RunEnd::Returned(Ok(())));
+    world.await_requests(1);
+    let panel = "main".to_owned();
+    world.broker.close_panel(&hearth_broker::PanelKey { plugin: world.plugin.clone(), panel });
+    let is_over = || inner.work()[&world.plugin].scopes.iter().all(|s| s.strong_count() == 0);
+    while !is_over() {
+        std::thread::yield_now();
+    }
+    assert_eq!(inner.model_slots.available_permits(), 1);
+    world.release(1);
+    let both = [world.block_on(inner.model_slot()), world.block_on(inner.model_slot())];
+    assert!(both.iter().all(Result::is_ok));
+}
