@@ -7,7 +7,7 @@ use crate::{
     icons,
     model::{Confirm, Model, Tone},
     theme::{READING_WIDTH, muted, small, space, strong},
-    types::{Command, Document, DocumentKind, Focus, View},
+    types::{Command, Document, DocumentKind, Focus, SlotKind, View},
     widgets::{badge, icon_button, secondary},
     words,
 };
@@ -70,13 +70,27 @@ fn toolbar(ui: &mut Ui, view: &View, document: &Document, model: &mut Model, out
 /// What granted plugins offer for a document.
 fn focus_commands(ui: &mut Ui, view: &View, document: &Document, out: &mut Outbox) {
     for plugin in view.plugins.iter().filter(|p| p.grant.is_some() && p.suspended.is_none()) {
-        for command in plugin.manifest.commands.iter().filter(|c| c.focus == Focus::Document) {
+        let offered = plugin
+            .manifest
+            .commands
+            .iter()
+            .filter(|c| c.focus == Focus::Document && meant_for(c.kind, document.head.kind));
+        for command in offered {
             let title = words::plain(&command.title);
             let by = format!("Runs {}", words::plain(&plugin.manifest.name));
             if secondary(ui, icons::SPARKLE, &title).on_hover_text(by).clicked() {
                 out.run(&plugin.id, &command.id, Some(document.head.id));
             }
         }
+    }
+}
+
+fn meant_for(wanted: SlotKind, kind: DocumentKind) -> bool {
+    match wanted {
+        SlotKind::Any => true,
+        SlotKind::Mail => kind == DocumentKind::Mail,
+        SlotKind::Note => kind == DocumentKind::Note,
+        SlotKind::Code => kind == DocumentKind::Code,
     }
 }
 

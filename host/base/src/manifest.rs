@@ -62,6 +62,9 @@ pub struct Command {
     /// Whether it works on the document in focus.
     #[serde(default)]
     pub focus: Focus,
+    /// Kind of document it is offered for; it may be run on others too.
+    #[serde(default)]
+    pub kind: SlotKind,
 }
 
 /// What a command works on.
@@ -98,13 +101,14 @@ pub struct Slot {
 }
 
 /// Kind of documents in a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "kinds of documents")]
 pub enum SlotKind {
     Mail,
     Note,
     Code,
+    #[default]
     Any,
 }
 
