@@ -162,3 +162,20 @@ fn a_request_given_up_keeps_its_slot_until_the_engine_lets_go_of_it() {
     let both = [world.block_on(inner.model_slot()), world.block_on(inner.model_slot())];
     assert!(both.iter().all(Result::is_ok));
 }
+
+#[test]
+fn the_audit_trail_of_a_run_has_an_end() {
+    let mut world = small_world();
+    std::sync::Arc::get_mut(&mut world.broker.inner).unwrap().limits.audit_rows = 100;
+    failures(&world, |call| {
+        let over = call(granted());
+        let prompt = guests::user(vec![hearth_base::Part::Item(None)]);
+        let options = guests::options(1);
+        vec![Node::Items(call(HostCall::GenerateEach { over, prompt, options }))]
+    });
+    let rows = world.vault.audit_rows(Some(&world.plugin), 1000).unwrap();
+    let count = |what: &str| rows.iter().filter(|row| row.what.starts_with(what)).count();
+    assert_eq!(count("listed") + count("read document") + count("asked the model"), 100);
+    assert_eq!(count("did more than 100 things; the rest is not listed"), 1);
+    assert_eq!((count("began"), count("returned")), (1, 1), "how a run goes is always listed");
+}

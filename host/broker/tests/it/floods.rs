@@ -211,30 +211,6 @@ fn what_is_refused_again_and_again_is_counted() {
 }
 
 #[test]
-fn the_audit_trail_of_a_run_has_an_end() {
-    let world = World::new(&Recipe::default());
-    let most = Limits::default().audit_rows as usize;
-    shown_by(&world, |call| {
-        let text = call(HostCall::TextLiteral("x".into()));
-        let mut nodes = Vec::new();
-        for _ in 0..20 {
-            let over = call(HostCall::CollectionOf(vec![text; 256]));
-            let prompt = user(vec![Part::Item(None)]);
-            nodes.push(Node::Items(call(HostCall::GenerateEach {
-                over,
-                prompt,
-                options: options(1),
-            })));
-        }
-        nodes
-    });
-    let rows = world.vault.audit_rows(Some(&world.plugin), 10_000).unwrap();
-    let count = |what: &str| rows.iter().filter(|row| row.what == what).count();
-    assert_eq!(count("asked the model"), most);
-    assert_eq!(count("did more than 4096 things; the rest is not listed"), 1);
-}
-
-#[test]
 fn why_a_plugin_is_suspended_is_told_in_plain_words() {
     let world = World::new(&Recipe::default());
     let why = format!("\u{202e}lying\n{}", "x".repeat(5000));
