@@ -189,6 +189,7 @@ fn install_file(task: &Task, path: &Path, expected_hash: Option<&str>) -> Result
 
 /// Writes a component down, in place of the one of its name.
 fn record(task: &Task, bytes: &[u8], found: &Inspection, bundled: bool) -> Result<(), UserError> {
+    let _door = task.ctx.plugin_door();
     let id = &found.manifest.id;
     keep_component(task, bytes, &found.component_hash)?;
     let manifest = toml::to_string(&found.manifest)
@@ -243,6 +244,7 @@ fn asks_no_more(former: &Manifest, new: &Manifest) -> bool {
 }
 
 fn uninstall(task: &Task, id: &PluginId, keep_saved: bool) -> Result<Reply, UserError> {
+    let _door = task.ctx.plugin_door();
     let record = record_of(task, id)?;
     task.vault().remove_plugin(id, keep_saved)?;
     drop_component(task, &record.component_hash);
@@ -258,6 +260,7 @@ fn uninstall(task: &Task, id: &PluginId, keep_saved: bool) -> Result<Reply, User
 }
 
 fn set_grant(task: &Task, id: &PluginId, grant: Grant) -> Result<(), UserError> {
+    let _door = task.ctx.plugin_door();
     let manifest = manifest_of(&record_of(task, id)?)?;
     let asked = manifest.requested();
     if let Some(beyond) = grant.capabilities.iter().find(|power| !asked.contains(power)) {

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::UNIX_EPOCH,
@@ -38,6 +38,8 @@ pub(crate) struct Ctx {
     pub(crate) model_when_asked: AtomicBool,
     /// Held while a model is being loaded, dropped or marked.
     pub(crate) model_door: tokio::sync::Mutex<()>,
+    /// Held while a plugin is put in place, granted or removed: a grant is for the one whose manifest was read.
+    plugin_door: Mutex<()>,
     /// How many loads of a model are under way.
     loads: watch::Sender<usize>,
 }
@@ -61,9 +63,15 @@ impl Ctx {
             stamps: AtomicU64::new(1),
             door: tokio::sync::Mutex::default(),
             model_door: tokio::sync::Mutex::default(),
+            plugin_door: Mutex::default(),
             model_when_asked: AtomicBool::new(false),
             loads: watch::Sender::new(0),
         }
+    }
+
+    /// For threads that may block.
+    pub(crate) fn plugin_door(&self) -> MutexGuard<'_, ()> {
+        self.plugin_door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a load until what it gives back is dropped.
