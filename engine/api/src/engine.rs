@@ -20,8 +20,10 @@ use crate::{
 
 /// Requests that may wait before new ones are refused.
 const QUEUE_LIMIT: usize = 4096;
-/// Events a slow reader may leave lying before generation waits for it.
-const EVENT_BUFFER: usize = 256;
+/// Events beside one a token: the start, and blocks of the prompt.
+const OTHER_EVENTS: usize = 1024;
+/// Events a slow reader may leave lying at most before generation waits for it.
+const EVENT_LIMIT: usize = 1 << 18;
 
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
@@ -194,7 +196,9 @@ impl Engine {
         if waiting >= QUEUE_LIMIT {
             return Err(EngineError::Overloaded { waiting });
         }
-        let (events, event_receiver) = mpsc::channel(EVENT_BUFFER);
+        // Room for the whole answer, taken only as it comes: a reader that never reads holds up nobody.
+        let room = (request.max_tokens as usize).saturating_add(OTHER_EVENTS).min(EVENT_LIMIT);
+        let (events, event_receiver) = mpsc::channel(room);
         let (done, answer) = oneshot::channel();
         let cancel = Arc::new(AtomicBool::new(false));
         let background = request.priority == Priority::Background;

@@ -276,6 +276,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_nobody_reads_holds_up_nobody() {
+        let engine = loaded(FakeBackend::new(|_| "word ".repeat(5_000))).await;
+        let mut unread = chat("x");
+        unread.max_tokens = 5_000;
+        let unread = engine.generate(unread).unwrap();
+        let read = engine.generate(chat("y")).unwrap().finish().await.unwrap();
+        assert_eq!(read.stop, StopReason::MaxTokens);
+        assert_eq!(unread.finish().await.unwrap().usage.generated_tokens, 5_000);
+    }
+
+    #[tokio::test]
     async fn overflow_is_reported_not_cut() {
         let engine = loaded(FakeBackend::default().with_context(2)).await;
         let result = engine.generate(chat("a b c d")).unwrap().finish().await;
