@@ -301,6 +301,7 @@ fn perform(backend: &dyn Backend, model: &mut Option<Box<dyn LanguageModel>>, jo
         Job::Inspect(path, options, reply) => {
             reply.send(backend.inspect(&path, &options)).ok();
         }
+        Job::Load(_, _, _, _, reply) if reply.is_closed() => {}
         Job::Load(path, options, progress, cancel, reply) => {
             let loaded = backend.load(&path, &options, &mut |share| {
                 progress.try_send(share).ok();
@@ -321,7 +322,7 @@ fn perform(backend: &dyn Backend, model: &mut Option<Box<dyn LanguageModel>>, jo
         Job::Info(reply) => {
             reply.send(model.as_ref().map(|m| m.info().clone())).ok();
         }
-        // Counting and splitting cannot be broken off, so those that nobody waits for are not begun.
+        // Counting and splitting cannot be broken off, so as loads those that nobody waits for are not begun.
         Job::CountTokens(_, reply) if reply.is_closed() => {}
         Job::CountTokens(prompt, reply) => {
             reply.send(with(model.as_deref(), |m| m.count_tokens(&prompt))).ok();
