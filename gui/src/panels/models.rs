@@ -9,7 +9,7 @@ use crate::{
     icons,
     model::{Model, Tone},
     theme::{Palette, icon, muted, small, space, strong},
-    types::{Command, MemoryEstimate, ModelInfo, View},
+    types::{Command, MemoryEstimate, ModelId, ModelInfo, View},
     widgets::{
         badge, banner, bar, card, ghost, icon_button, page, path_row, primary, secondary, section,
     },
@@ -100,6 +100,9 @@ fn model_card(ui: &mut Ui, view: &View, entry: &hearth_session::ModelView, out: 
                     entry.path.display().to_string()
                 };
                 ui.label(small(ui, place));
+                if let Some(id) = entry.id {
+                    trust(ui, id, entry, out);
+                }
             });
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if let Some(id) = entry.id {
@@ -124,6 +127,17 @@ fn model_card(ui: &mut Ui, view: &View, entry: &hearth_session::ModelView, out: 
             });
         });
     });
+}
+
+/// Whether what the model writes from public words alone may be told to a plugin.
+fn trust(ui: &mut Ui, id: ModelId, entry: &hearth_session::ModelView, out: &mut Outbox) {
+    let mut public = entry.public;
+    let mark = ui.checkbox(&mut public, "As published: it was not trained on private data");
+    let mark = mark.accessible_name(format!("{} is as published", entry.name));
+    let hint = "Unticked, all it writes counts as private, and no plugin may see any of it.";
+    if mark.on_hover_text(hint).changed() {
+        out.send(Command::MarkModel { model: id, public });
+    }
 }
 
 fn add(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
