@@ -1,4 +1,5 @@
 //! The whole program, with real plugins in real processes and a model that answers by rule.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "it/canary.rs"]
 mod canary;
