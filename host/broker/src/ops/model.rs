@@ -204,7 +204,12 @@ async fn wait<T: Send + 'static>(
 /// The request behind an [`Ask`]. Plugins always wait for the user's own requests.
 fn request(ask: Ask) -> GenerateRequest {
     let sampling = match ask.style {
-        Style::Exact => Sampling::greedy(),
+        // Small models fall into loops without a penalty; a mild one leaves a name free to be said again.
+        Style::Exact => Sampling {
+            repetition_penalty: 1.15,
+            repetition_window_tokens: 48,
+            ..Sampling::greedy()
+        },
         Style::Balanced => Sampling::balanced(ask.seed),
         Style::Creative => Sampling::creative(ask.seed),
     };
