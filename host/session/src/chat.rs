@@ -13,7 +13,7 @@ use hearth_base::{ConversationId, DocumentId, MessageId};
 use hearth_engine_api::{
     GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Sampling, StopReason,
 };
-use hearth_vault::{ChatTurn, NewTurn, Speaker, StoreError};
+use hearth_vault::{ChatTurn, Document, DocumentKind, NewTurn, Speaker, StoreError};
 
 use crate::{
     Answering, Command, ConversationView, Event, Reply, Ticket, UserError, event_loop::EventLoop,
@@ -267,14 +267,31 @@ fn with_documents(task: &Task, turn: ChatTurn) -> Result<prompt::Turn, UserError
     let mut attached = Vec::new();
     for id in &turn.attached {
         if let Some(document) = task.vault().document(*id)? {
-            attached.push(prompt::Attached {
-                id: *id,
-                title: document.head.title,
-                text: document.body,
-            });
+            let text = readable(&document);
+            attached.push(prompt::Attached { id: *id, title: document.head.title, text });
         }
     }
     Ok(prompt::Turn { speaker: turn.speaker, text: turn.text, attached })
+}
+
+/// What the model reads of a document: a mail's sender, readers and day belong to it.
+fn readable(document: &Document) -> String {
+    let Document { head, recipients, body, .. } = document;
+    if head.kind != DocumentKind::Mail {
+        return body.clone();
+    }
+    let day = head
+        .date_secs
+        .and_then(|secs| jiff::Timestamp::from_second(secs).ok())
+        .map(|time| time.strftime("%-d %B %Y").to_string())
+        .unwrap_or_default();
+    let mut text = String::new();
+    for (name, value) in [("From", &head.author), ("To", recipients), ("Date", &day)] {
+        if !value.is_empty() {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+    }
+    format!("{text}\n{body}")
 }
 
 /// Saves what was left out and an answer yet empty; it counts as stopped until it is whole.

@@ -4,7 +4,7 @@ use hearth_vault::Speaker;
 
 use super::{
     prompt::{Attached, Plan, SYSTEM, Turn, plan},
-    title_of,
+    readable, title_of,
 };
 use crate::UserError;
 
@@ -88,4 +88,28 @@ fn titles_are_first_words() {
     assert_eq!(title_of("  What is\nthis?"), "What is this?");
     assert_eq!(title_of("a b c d e f g h i j"), "a b c d e f g h…");
     assert_eq!(title_of(&"x".repeat(200)).chars().count(), 61);
+}
+
+#[test]
+fn a_mail_is_read_with_its_sender_and_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let mail = "From: Ada <ada@example.org>\nTo: Bo <bo@example.org>\nSubject: Tea\n\
+                Date: Mon, 2 Mar 2026 10:00:00 +0000\nMessage-ID: <1@example.org>\n\nAt four.\n";
+    std::fs::write(dir.path().join("tea.eml"), mail).unwrap();
+    std::fs::write(dir.path().join("tea.md"), "Green.\n").unwrap();
+    let vault = hearth_vault::Vault::in_memory().unwrap();
+    let mut go_on = |_: hearth_vault::ImportProgress<'_>| std::ops::ControlFlow::Continue(());
+    vault.import(dir.path(), None, &mut go_on).unwrap();
+    let mut read: Vec<String> = vault
+        .documents(&hearth_vault::DocumentQuery::default())
+        .unwrap()
+        .heads
+        .iter()
+        .map(|head| readable(&vault.document(head.id).unwrap().unwrap()))
+        .collect();
+    read.sort();
+    let expected =
+        "From: Ada <ada@example.org>\nTo: Bo <bo@example.org>\nDate: 2 March 2026\n\nAt four.";
+    assert_eq!(read[0].trim_end(), expected);
+    assert_eq!(read[1].trim_end(), "Green.");
 }

@@ -73,7 +73,8 @@ fn attached_documents_are_read() {
         Command::Ask { conversation: None, text: "And?".into(), attached: vec![heads[0].id] };
     let (_, text, _) = answered(stage.run(command).unwrap());
     assert!(
-        text.starts_with(&format!("Attached: {}\n\nWords of letter", heads[0].title)),
+        text.starts_with(&format!("Attached: {}\n\nFrom: Ada", heads[0].title))
+            && text.contains("Words of letter"),
         "{text}"
     );
     assert!(text.ends_with("And?"));
