@@ -46,10 +46,12 @@ pub fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), TaskError>
 /// [`TaskError`].
 pub fn build(workspace: &Workspace, profile: Profile, window: bool) -> Result<(), TaskError> {
     check_tools()?;
-    workspace.build(profile, &["--package", "hearth-cli"])?;
+    // Both in one call: in two, cargo would settle on other features and build what they share twice.
+    let mut programs = vec!["--package", "hearth-cli"];
     if window {
-        workspace.build(profile, &["--package", "hearth-gui"])?;
+        programs.extend(["--package", "hearth-gui"]);
     }
+    workspace.build(profile, &programs)?;
     workspace.build_runtime(profile)?;
     build_plugins(workspace, profile)?;
     copy_starter(workspace, profile)?;
