@@ -80,11 +80,14 @@ fn create(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
     ui.label(small(ui, "Passphrase"));
     let first = password(ui, &mut form.passphrase, "Passphrase");
     focus_once(&mut form.focused, &first);
-    if !form.passphrase.0.is_empty() {
-        let strength = words::strength(&form.passphrase.0);
-        let (ink, _) = tone_colors(ui, strength.tone);
-        let width = ui.available_width();
-        bar(ui, Some(strength.share), width, "Strength of the passphrase");
+    // Always there, so that the next field stays where it is while one types.
+    let strength = words::strength(&form.passphrase.0);
+    let (ink, _) = tone_colors(ui, strength.tone);
+    let width = ui.available_width();
+    bar(ui, Some(strength.share), width, "Strength of the passphrase");
+    if form.passphrase.0.is_empty() {
+        ui.label(small(ui, "A few unrelated words make a good one."));
+    } else {
         ui.label(small(ui, strength.words).color(ink));
     }
     ui.label(small(ui, "The same again"));
