@@ -144,8 +144,8 @@ impl RunnerProcess {
 
     fn send(&mut self, message: ToRunner) -> Result<(), RunError> {
         let Some(live) = &self.live else { return Err(self.died()) };
-        // A message only ever follows an answer to the one before, so there is room, unless the runner speaks without
-        // listening.
+        // A message only ever follows an answer to the one before, so there is room, unless the runner speaks again and
+        // again without listening.
         match live.to.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
@@ -220,7 +220,8 @@ impl Clock {
 
 /// Frames to the child, written by a thread of their own: a child that does not read blocks nobody.
 fn writer(pipe: Option<ChildStdin>) -> io::Result<SyncSender<ToRunner>> {
-    let (send, messages) = mpsc::sync_channel::<ToRunner>(1);
+    // One being written and one behind it: an answer may come before the thread here has taken up what it answers.
+    let (send, messages) = mpsc::sync_channel::<ToRunner>(2);
     thread::Builder::new().name("to plugin runner".into()).spawn(move || {
         let Some(pipe) = pipe else { return };
         let mut pipe = BufWriter::new(pipe);
