@@ -105,5 +105,5 @@ fn shown(text: &str, most_bytes: usize) -> Cow<'_, str> {
     }
     let end = text.floor_char_boundary(most_bytes);
     let rest = text.len() - end;
-    format!("{}\n… ({rest} more bytes: save or copy it to have them all)", &text[..end]).into()
+    format!("{}\n… ({rest} more bytes: save it to have them all)", &text[..end]).into()
 }

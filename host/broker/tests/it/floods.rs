@@ -125,7 +125,7 @@ fn a_view_stops_where_its_room_is_used_up() {
     let more = |value: &ValueView| {
         let (_, more) = value.text.rsplit_once("… (").unwrap();
         let (number, words) = more.split_once(' ').unwrap();
-        assert_eq!(words, "more bytes: save or copy it to have them all)");
+        assert_eq!(words, "more bytes: save it to have them all)");
         number.parse::<usize>().unwrap()
     };
     let whole = world.broker.value_text(values[0].id).unwrap().len();
