@@ -49,7 +49,7 @@ mod kv_cache;
 mod layers;
 mod rope;
 
-pub use config::{Architecture, DecoderConfig, RopeLayout, RopeScaling};
+pub use config::{Activation, Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling};
 pub use decoder::Decoder;
 pub use kv_cache::KvCache;
 pub use layers::Route;

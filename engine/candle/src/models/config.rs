@@ -108,6 +108,44 @@ pub struct DecoderConfig {
     pub qk_norm: bool,
     /// Whether the head shares the embedding's weights.
     pub tied_embeddings: bool,
+    /// What the feed-forward layer's gate passes through.
+    pub activation: Activation,
+    /// Added to every norm's stored weight: 1 for Gemma's safetensors, whose norms multiply by `1 + weight`; else 0.
+    pub norm_offset: f64,
+    /// Whether the outputs of attention and feed-forward pass a norm each before they are added to the stream (Gemma 2 and 3).
+    pub post_norms: bool,
+    /// What embeddings are multiplied by on their way in (Gemma: the root of the width); 1 is off.
+    pub embedding_scale: f64,
+    /// What scores are multiplied by, where that is not `1 / sqrt(head_dim)`.
+    pub attention_scale: Option<f64>,
+    /// Scores become `cap * tanh(score / cap)` (Gemma 2).
+    pub attention_softcap: Option<f64>,
+    /// Logits become `cap * tanh(logit / cap)` (Gemma 2).
+    pub final_softcap: Option<f64>,
+    /// Tokens that a position of a local layer sees, itself included.
+    pub sliding_window: Option<usize>,
+    /// Which layers are local where there is a sliding window.
+    pub local_layers: LocalLayers,
+    /// Base of the rotary frequencies in local layers, which are not stretched there, where it differs (Gemma 3).
+    pub local_rope_theta: Option<f64>,
+}
+
+/// What the feed-forward layer's gate passes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// GELU in its tanh form (Hendrycks and Gimpel 2016).
+    GeluTanh,
+}
+
+/// Which layers see a sliding window only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalLayers {
+    /// Every layer (Mistral 7B v0.1, Phi-3).
+    All,
+    /// All but each `n`th, counted from 1 (Gemma 2: 2, Gemma 3: 6).
+    AllButEvery(usize),
 }
 
 /// Bounds no real model comes near; they keep products of sizes within `usize`.
@@ -143,6 +181,29 @@ impl DecoderConfig {
             output_bias: false,
             qk_norm: false,
             tied_embeddings: true,
+            activation: Activation::Silu,
+            norm_offset: 0.0,
+            post_norms: false,
+            embedding_scale: 1.0,
+            attention_scale: None,
+            attention_softcap: None,
+            final_softcap: None,
+            sliding_window: None,
+            local_layers: LocalLayers::All,
+            local_rope_theta: None,
+        }
+    }
+
+    /// What scores are multiplied by.
+    pub fn attention_scale(&self) -> f64 {
+        self.attention_scale.unwrap_or_else(|| (self.head_dim as f64).sqrt().recip())
+    }
+
+    /// The sliding window of `layer`, counted from 0, where it has one.
+    pub const fn window(&self, layer: usize) -> Option<usize> {
+        match self.local_layers {
+            LocalLayers::AllButEvery(n) if n > 0 && (layer + 1) % n == 0 => None,
+            LocalLayers::All | LocalLayers::AllButEvery(_) => self.sliding_window,
         }
     }
 

@@ -7,7 +7,9 @@ use hearth_engine_api::LoadError;
 
 use super::{GgufHeader, unsupported};
 use crate::{
-    models::{Architecture, DecoderConfig, RopeLayout, RopeScaling, malformed},
+    models::{
+        Activation, Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling, malformed,
+    },
     weights::{
         Progress, io_error,
         reading::{Place, Plain},
@@ -75,6 +77,16 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
         output_bias: has("blk.0.attn_output.bias"),
         qk_norm: has("blk.0.attn_q_norm.weight"),
         tied_embeddings: !has("output.weight"),
+        activation: Activation::Silu,
+        norm_offset: 0.0,
+        post_norms: false,
+        embedding_scale: 1.0,
+        attention_scale: None,
+        attention_softcap: None,
+        final_softcap: None,
+        sliding_window: None,
+        local_layers: LocalLayers::All,
+        local_rope_theta: None,
     };
     config.validate()?;
     Ok(config)

@@ -4,7 +4,9 @@ use hearth_engine_api::LoadError;
 use serde::Deserialize;
 
 use crate::{
-    models::{Architecture, DecoderConfig, RopeLayout, RopeScaling, malformed},
+    models::{
+        Activation, Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling, malformed,
+    },
     weights::unsupported,
 };
 
@@ -83,6 +85,16 @@ pub(crate) fn json_config(json: &str, has_head: bool) -> Result<DecoderConfig, L
         output_bias: bias && architecture != Architecture::Qwen2,
         qk_norm: architecture == Architecture::Qwen3,
         tied_embeddings: fields.tie_word_embeddings.unwrap_or(!has_head),
+        activation: Activation::Silu,
+        norm_offset: 0.0,
+        post_norms: false,
+        embedding_scale: 1.0,
+        attention_scale: None,
+        attention_softcap: None,
+        final_softcap: None,
+        sliding_window: None,
+        local_layers: LocalLayers::All,
+        local_rope_theta: None,
     };
     config.validate()?;
     Ok(config)

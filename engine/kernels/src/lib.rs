@@ -1,0 +1,11 @@
+//! Arithmetic of inference on the processor: products with quantised matrices as they lie in a model's file, attention over
+//! paged keys and values, norms and the like, on a team of threads.
+//!
+//! It knows no model, no tokenizer and no file format beyond the layout of a tensor's blocks. All `unsafe` code of the engine
+//! stands here, behind safe functions that check shapes.
+//!
+//! # Canonical arithmetic
+//! What comes out for one row of weights and one token is bitwise the same whatever else is computed with it: however many
+//! tokens a call has, however a prompt was cut into calls, however many threads run. Integers are summed exactly, and floats
+//! are combined in one order per instruction set. Batching, reuse of prefixes and speculation are exact because of it.
+#![deny(missing_docs)]
