@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod embed;
 mod engine;
 mod error;
 mod fake;
 mod model;
 mod request;
 
+pub use embed::{Embedder, EmbedderInfo, Embedding, Pooling, TextRole};
 pub use engine::{Engine, Generation};
 pub use error::{EngineError, LoadError};
 pub use fake::FakeBackend;
