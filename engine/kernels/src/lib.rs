@@ -9,3 +9,12 @@
 //! tokens a call has, however a prompt was cut into calls, however many threads run. Integers are summed exactly, and floats
 //! are combined in one order per instruction set. Batching, reuse of prefixes and speculation are exact because of it.
 #![deny(missing_docs)]
+
+mod bytes;
+mod isa;
+mod scatter;
+mod team;
+
+pub use bytes::Bytes;
+pub use isa::Isa;
+pub use team::Team;
