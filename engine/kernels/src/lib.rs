@@ -10,11 +10,19 @@
 //! are combined in one order per instruction set. Batching, reuse of prefixes and speculation are exact because of it.
 #![deny(missing_docs)]
 
+mod activations;
 mod bytes;
+mod format;
 mod isa;
+mod matrix;
+mod product;
 mod scatter;
 mod team;
 
+pub use activations::{Activations, Forms};
 pub use bytes::Bytes;
+pub use format::Format;
 pub use isa::Isa;
+pub use matrix::{Matrix, ShapeError};
+pub use product::{Product, matmul};
 pub use team::Team;

@@ -1,0 +1,10 @@
+//! Memory of a thread's own that outlives a product.
+
+/// What a thread computes in.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Sums that are not finished.
+    pub(super) sums: Vec<f32>,
+    /// A row as floats.
+    pub(super) row: Vec<f32>,
+}
