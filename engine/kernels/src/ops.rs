@@ -1,0 +1,144 @@
+//! What lies between the products of a decoder: norms, rotary positions, gated activations, sums.
+//!
+//! All of it works on rows of activations, one row a token. Each value depends on its own row alone and is computed in one
+//! order, the same on every instruction set, so results are bitwise equal however many rows and threads there are. Long calls
+//! are divided over the team; the single row of a decoding step is not worth it.
+//!
+//! Shapes are the caller's to keep: a function panics if they do not fit together.
+use crate::simd::{Kernel, LANES, Simd, dispatch, math};
+use crate::{Isa, Team};
+
+mod norm;
+mod rope;
+
+pub use norm::{rms_norm, rms_norm_heads};
+pub use rope::{Rope, RopeLayout, rope};
+
+/// Values a thread should have for itself before others are called in: some ten microseconds of work.
+const VALUES_PER_THREAD: usize = 16 * 1024;
+
+/// `out = silu(gate) * up`, value by value.
+pub fn swiglu(team: &Team, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    zip(team, Isa::detect(), Zip::Swiglu, Some((gate, up)), out);
+}
+
+/// `out = gelu(gate) * up`, value by value, with the approximation of gelu by tanh.
+pub fn geglu_tanh(team: &Team, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    zip(team, Isa::detect(), Zip::GegluTanh, Some((gate, up)), out);
+}
+
+/// `out += x`, value by value.
+pub fn add(team: &Team, x: &[f32], out: &mut [f32]) {
+    zip(team, Isa::detect(), Zip::Add, Some((x, x)), out);
+}
+
+/// `x *= factor`, value by value.
+pub fn scale(team: &Team, x: &mut [f32], factor: f32) {
+    zip(team, Isa::detect(), Zip::Scale(factor), None, x);
+}
+
+/// `x = cap * tanh(x / cap)`, value by value: no score or logit beyond `cap`.
+pub fn softcap(team: &Team, x: &mut [f32], cap: f32) {
+    zip(team, Isa::detect(), Zip::Softcap(cap), None, x);
+}
+
+/// What becomes of a value `o` of the output and the values `a` and `b` at its place.
+#[derive(Clone, Copy)]
+enum Zip {
+    /// `silu(a) * b`
+    Swiglu,
+    /// `gelu(a) * b`
+    GegluTanh,
+    /// `o + a`
+    Add,
+    /// `o * factor`
+    Scale(f32),
+    /// `cap * tanh(o / cap)`
+    Softcap(f32),
+}
+
+/// Inputs are absent where the output alone is read.
+fn zip(team: &Team, isa: Isa, function: Zip, inputs: Option<(&[f32], &[f32])>, out: &mut [f32]) {
+    if let Some((a, b)) = inputs {
+        assert!(a.len() == out.len() && b.len() == out.len(), "values do not pair up");
+    }
+    team.rows_mut(out, 1, VALUES_PER_THREAD, &|first, out| {
+        let range = first..first + out.len();
+        let (a, b) = inputs.map_or((&[][..], &[][..]), |(a, b)| (&a[range.clone()], &b[range]));
+        dispatch(isa, ZipKernel { function, a, b, out });
+    });
+}
+
+struct ZipKernel<'a> {
+    function: Zip,
+    a: &'a [f32],
+    b: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for ZipKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { function, a, b, out } = self;
+        match function {
+            Zip::Swiglu => zip_lanes(s, a, b, out, |a, b, _| s.mul(math::silu(s, a), b)),
+            Zip::GegluTanh => zip_lanes(s, a, b, out, |a, b, _| s.mul(math::gelu_tanh(s, a), b)),
+            Zip::Add => zip_lanes(s, a, b, out, |a, _, o| s.add(o, a)),
+            Zip::Scale(factor) => {
+                let factor = s.splat(factor);
+                map_lanes(s, out, |o| s.mul(o, factor));
+            }
+            Zip::Softcap(cap) => {
+                let (cap, inverse) = (s.splat(cap), s.splat(1.0 / cap));
+                map_lanes(s, out, |o| s.mul(cap, math::tanh(s, s.mul(o, inverse))));
+            }
+        }
+    }
+}
+
+/// `out = f(a, b, out)` by lanes.
+#[inline(always)]
+fn zip_lanes<S: Simd>(
+    s: S,
+    a: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+    f: impl Fn(S::F, S::F, S::F) -> S::F,
+) {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let (out, out_rest) = out.as_chunks_mut::<LANES>();
+    for ((a, b), o) in a.iter().zip(b).zip(out) {
+        s.store(f(s.load(a), s.load(b), s.load(o)), o);
+    }
+    if !out_rest.is_empty() {
+        let o = f(load_part(s, a_rest), load_part(s, b_rest), load_part(s, out_rest));
+        out_rest.copy_from_slice(&s.to_array(o)[..out_rest.len()]);
+    }
+}
+
+/// `x = f(x)` by lanes.
+#[inline(always)]
+fn map_lanes<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::F) -> S::F) {
+    let (whole, rest) = x.as_chunks_mut::<LANES>();
+    for x in whole {
+        s.store(f(s.load(x)), x);
+    }
+    if !rest.is_empty() {
+        let x = f(load_part(s, rest));
+        rest.copy_from_slice(&s.to_array(x)[..rest.len()]);
+    }
+}
+
+/// Fewer than sixteen values, zeros after them.
+#[inline(always)]
+fn load_part<S: Simd>(s: S, part: &[f32]) -> S::F {
+    let mut lanes = [0.0; LANES];
+    lanes[..part.len()].copy_from_slice(part);
+    s.load(&lanes)
+}
+
+#[cfg(test)]
+mod tests;
