@@ -15,17 +15,19 @@ mod bytes;
 mod format;
 mod isa;
 mod matrix;
+mod ops;
 mod product;
 mod scatter;
+mod simd;
 mod team;
 
 pub use activations::{Activations, Forms};
 pub use bytes::Bytes;
 pub use format::Format;
 pub use isa::Isa;
+pub use matrix::{Matrix, ShapeError};
 pub use ops::{
     Rope, RopeLayout, add, geglu_tanh, rms_norm, rms_norm_heads, rope, scale, softcap, swiglu,
 };
-pub use matrix::{Matrix, ShapeError};
 pub use product::{Product, matmul};
 pub use team::Team;
