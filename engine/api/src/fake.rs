@@ -4,8 +4,12 @@ use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     Backend, Constraint, EngineError, GenerateEvent, GenerateRequest, Generated, LanguageModel,
-    LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, StopReason, Usage,
+    LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, Report, RequestId, StopReason,
+    Usage,
 };
+
+/// Answers under way at once.
+const MOST_RUNNING: usize = 16;
 
 type Script = dyn Fn(&Prompt) -> String + Send + Sync;
 
@@ -46,7 +50,7 @@ impl FakeBackend {
         Self { context_tokens, ..self }
     }
 
-    /// The same, sleeping before each word: for tests of cancelling and of progress.
+    /// The same, sleeping before each word of all answers under way: for tests of cancelling and of progress.
     #[must_use]
     pub fn with_token_delay(self, token_delay: Duration) -> Self {
         Self { token_delay, ..self }
@@ -87,13 +91,52 @@ impl Backend for FakeBackend {
         if on_progress(1.0).is_break() {
             return Err(LoadError::Cancelled);
         }
-        Ok(Box::new(FakeModel { backend: self.clone(), info: self.info() }))
+        Ok(Box::new(FakeModel { backend: self.clone(), info: self.info(), running: Vec::new() }))
     }
 }
 
 struct FakeModel {
     backend: FakeBackend,
     info: ModelInfo,
+    running: Vec<Run>,
+}
+
+/// An answer under way.
+struct Run {
+    id: RequestId,
+    started: bool,
+    cancelled: bool,
+    /// Words still to say, last first.
+    words: Vec<String>,
+    max_tokens: u32,
+    done: Generated,
+}
+
+impl Run {
+    /// One event; why it ended, where it did.
+    fn go_on(
+        &mut self,
+        context_tokens: u32,
+        say: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,
+    ) -> Option<StopReason> {
+        if self.cancelled {
+            return Some(StopReason::Cancelled);
+        }
+        let usage = &mut self.done.usage;
+        let started = std::mem::replace(&mut self.started, true);
+        let event = if !started {
+            GenerateEvent::Started { prompt_tokens: usage.prompt_tokens, context_tokens }
+        } else if usage.generated_tokens >= self.max_tokens && !self.words.is_empty() {
+            return Some(StopReason::MaxTokens);
+        } else if let Some(word) = self.words.pop() {
+            usage.generated_tokens += 1;
+            self.done.text.push_str(&word);
+            GenerateEvent::Text(word)
+        } else {
+            return Some(StopReason::EndOfText);
+        };
+        say(event).is_break().then_some(StopReason::Cancelled)
+    }
 }
 
 impl LanguageModel for FakeModel {
@@ -119,180 +162,74 @@ impl LanguageModel for FakeModel {
         Ok(words.chunks(max_tokens as usize).map(<[&str]>::concat).collect())
     }
 
-    fn generate(
-        &mut self,
-        request: &GenerateRequest,
-        on_event: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,
-    ) -> Result<Generated, EngineError> {
+    fn most_running(&self) -> usize {
+        MOST_RUNNING
+    }
+
+    fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
         let prompt_tokens = self.count_tokens(&request.prompt)?;
         let context_tokens = self.info.context_tokens;
         if prompt_tokens >= context_tokens {
             return Err(EngineError::ContextOverflow { prompt_tokens, context_tokens });
         }
-        let answer = match &request.constraint {
-            None => (self.backend.script)(&request.prompt),
-            Some(Constraint::OneOf(options)) => {
-                let wish = (self.backend.script)(&request.prompt);
-                let fallback = options.first().cloned().ok_or_else(|| EngineError::Invalid {
-                    reason: "no options to choose from".into(),
-                })?;
-                options.iter().find(|o| **o == wish).cloned().unwrap_or(fallback)
-            }
-        };
-        let mut usage = Usage { prompt_tokens, ..Usage::default() };
-        let mut text = String::new();
-        let mut stop = StopReason::EndOfText;
-        if on_event(GenerateEvent::Started { prompt_tokens, context_tokens }).is_break() {
-            stop = StopReason::Cancelled;
-        } else {
-            for word in answer.split_inclusive(char::is_whitespace) {
-                if usage.generated_tokens >= request.max_tokens {
-                    stop = StopReason::MaxTokens;
-                    break;
-                }
-                std::thread::sleep(self.backend.token_delay);
-                usage.generated_tokens += 1;
-                text.push_str(word);
-                if on_event(GenerateEvent::Text(word.into())).is_break() {
-                    stop = StopReason::Cancelled;
-                    break;
+        let answer = self.answer(&request)?;
+        let mut words: Vec<String> =
+            answer.split_inclusive(char::is_whitespace).map(str::to_owned).collect();
+        words.reverse();
+        self.running.push(Run {
+            id,
+            started: false,
+            cancelled: false,
+            words,
+            max_tokens: request.max_tokens,
+            done: Generated {
+                usage: Usage { prompt_tokens, ..Usage::default() },
+                stop: StopReason::EndOfText,
+                ..Generated::cancelled()
+            },
+        });
+        Ok(())
+    }
+
+    /// A word of every answer.
+    fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
+        if self.running.iter().any(|run| run.started && !run.words.is_empty()) {
+            std::thread::sleep(self.backend.token_delay);
+        }
+        for mut run in std::mem::take(&mut self.running) {
+            let id = run.id;
+            let say = &mut |event| sink(id, Report::Event(event));
+            match run.go_on(self.info.context_tokens, say) {
+                None => self.running.push(run),
+                // Whether anybody listens makes no difference at the end.
+                Some(stop) => {
+                    let _over = sink(id, Report::Ended(Ok(Generated { stop, ..run.done })));
                 }
             }
         }
-        Ok(Generated { text, tokens: Vec::new(), stop, usage })
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        for run in self.running.iter_mut().filter(|run| run.id == id) {
+            run.cancelled = true;
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{ChatMessage, Engine, Role};
-
-    fn chat(text: &str) -> GenerateRequest {
-        GenerateRequest::new(Prompt::Chat(vec![ChatMessage::new(Role::User, text)]))
-    }
-
-    async fn loaded(backend: FakeBackend) -> Engine {
-        let engine = Engine::start(backend).unwrap();
-        let (progress, _receiver) = tokio::sync::mpsc::channel(4);
-        engine.load("fake".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
-        engine
-    }
-
-    #[tokio::test]
-    async fn streams_what_it_returns() {
-        let engine = loaded(FakeBackend::default()).await;
-        let mut generation = engine.generate(chat("one two three")).unwrap();
-        let mut streamed = String::new();
-        while let Some(event) = generation.next().await {
-            if let GenerateEvent::Text(text) = event {
-                streamed.push_str(&text);
+impl FakeModel {
+    fn answer(&self, request: &GenerateRequest) -> Result<String, EngineError> {
+        let wish = (self.backend.script)(&request.prompt);
+        match &request.constraint {
+            None => Ok(wish),
+            Some(Constraint::OneOf(options)) => {
+                let fallback = options.first().cloned().ok_or_else(|| EngineError::Invalid {
+                    reason: "no options to choose from".into(),
+                })?;
+                Ok(options.iter().find(|o| **o == wish).cloned().unwrap_or(fallback))
             }
+            Some(_) => Err(EngineError::Invalid {
+                reason: "the fake model keeps to lists of options alone".into(),
+            }),
         }
-        let done = generation.finish().await.unwrap();
-        assert_eq!(done.text, "fake: one two three");
-        assert_eq!(streamed, done.text);
-    }
-
-    #[tokio::test]
-    async fn without_a_model_it_says_so() {
-        let engine = Engine::start(FakeBackend::default()).unwrap();
-        let generation = engine.generate(chat("x")).unwrap();
-        assert!(matches!(generation.finish().await, Err(EngineError::NoModel)));
-    }
-
-    #[tokio::test]
-    async fn cancel_ends_at_the_next_token() {
-        let backend =
-            FakeBackend::new(|_| "word ".repeat(10_000)).with_token_delay(Duration::from_millis(1));
-        let engine = loaded(backend).await;
-        let mut request = chat("x");
-        request.max_tokens = 10_000;
-        let mut generation = engine.generate(request).unwrap();
-        generation.next().await;
-        generation.cancel_flag().store(true, std::sync::atomic::Ordering::Relaxed);
-        let done = generation.finish().await.unwrap();
-        assert_eq!(done.stop, StopReason::Cancelled);
-        assert!(done.usage.generated_tokens < 10_000);
-    }
-
-    #[tokio::test]
-    async fn a_request_withdrawn_while_waiting_is_not_begun() {
-        let (asked, seen) = std::sync::mpsc::channel();
-        let (go, wait) = std::sync::mpsc::channel::<()>();
-        let wait = std::sync::Mutex::new(wait);
-        let backend = FakeBackend::new(move |prompt| {
-            asked.send(format!("{prompt:?}")).unwrap();
-            wait.lock().unwrap().recv().ok();
-            "done".into()
-        });
-        let engine = loaded(backend).await;
-        let first = engine.generate(chat("first")).unwrap();
-        let second = engine.generate(chat("second")).unwrap();
-        assert!(seen.recv().unwrap().contains("first"));
-        second.cancel_flag().store(true, std::sync::atomic::Ordering::Relaxed);
-        go.send(()).unwrap();
-        assert_eq!(first.finish().await.unwrap().text, "done");
-        let second = second.finish().await.unwrap();
-        assert_eq!((second.stop, second.usage), (StopReason::Cancelled, Usage::default()));
-        assert!(seen.try_recv().is_err(), "the script was asked for it");
-    }
-
-    #[tokio::test]
-    async fn a_panic_costs_the_job_and_the_model_not_the_engine() {
-        let engine = loaded(FakeBackend::new(|_| panic!("a test's panic"))).await;
-        let lost = engine.generate(chat("x")).unwrap().finish().await;
-        assert!(matches!(lost, Err(EngineError::EngineGone)), "{lost:?}");
-        assert!(engine.info().await.is_none());
-        engine.unload().await;
-        let next = engine.generate(chat("x")).unwrap().finish().await;
-        assert!(matches!(next, Err(EngineError::NoModel)), "{next:?}");
-    }
-
-    #[tokio::test]
-    async fn unloading_goes_before_all_that_waits() {
-        let (begun, seen) = std::sync::mpsc::channel();
-        let (go, wait) = std::sync::mpsc::channel::<()>();
-        let wait = std::sync::Mutex::new(wait);
-        let engine = loaded(FakeBackend::new(move |_| {
-            begun.send(()).unwrap();
-            wait.lock().unwrap().recv().ok();
-            "done".into()
-        }))
-        .await;
-        let running = engine.generate(chat("first")).unwrap();
-        let waiting = engine.generate(chat("second")).unwrap();
-        seen.recv().unwrap();
-        let unload = tokio::spawn({
-            let engine = engine.clone();
-            async move { engine.unload().await }
-        });
-        // The unloading stands in the queue before the model is let go on.
-        tokio::task::yield_now().await;
-        go.send(()).unwrap();
-        assert_eq!(running.finish().await.unwrap().text, "done");
-        unload.await.unwrap();
-        assert!(matches!(waiting.finish().await, Err(EngineError::NoModel)));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_nobody_reads_holds_up_nobody() {
-        let engine = loaded(FakeBackend::new(|_| "word ".repeat(5_000))).await;
-        let mut unread = chat("x");
-        unread.max_tokens = 5_000;
-        let unread = engine.generate(unread).unwrap();
-        let read = engine.generate(chat("y")).unwrap().finish().await.unwrap();
-        assert_eq!(read.stop, StopReason::MaxTokens);
-        assert_eq!(unread.finish().await.unwrap().usage.generated_tokens, 5_000);
-    }
-
-    #[tokio::test]
-    async fn overflow_is_reported_not_cut() {
-        let engine = loaded(FakeBackend::default().with_context(2)).await;
-        let result = engine.generate(chat("a b c d")).unwrap().finish().await;
-        assert!(matches!(
-            result,
-            Err(EngineError::ContextOverflow { prompt_tokens: 5, context_tokens: 2 })
-        ));
     }
 }

@@ -17,8 +17,10 @@ pub use embed::{Embedder, EmbedderInfo, Embedding, Pooling, TextRole};
 pub use engine::{Engine, Generation};
 pub use error::{EngineError, LoadError};
 pub use fake::FakeBackend;
-pub use model::{Backend, LanguageModel, LoadOptions, MemoryEstimate, ModelInfo};
+pub use model::{
+    Backend, KvFormat, LanguageModel, LoadOptions, MemoryEstimate, ModelInfo, Report, RequestId,
+};
 pub use request::{
-    ChatMessage, Constraint, GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Role,
-    Sampling, StopReason, Usage,
+    CacheScope, ChatMessage, Constraint, GenerateEvent, GenerateRequest, Generated, Logprob,
+    MAX_LOGPROBS, Priority, Prompt, Role, Sampling, StopReason, TokenLogprobs, Usage,
 };

@@ -52,6 +52,36 @@ pub struct LoadOptions {
     pub context_tokens: Option<u32>,
     /// Worker threads; the number of physical cores by default.
     pub threads: Option<usize>,
+    /// Memory for keys and values, of all requests and of what is kept for later ones; two full contexts by default.
+    pub kv_bytes: Option<u64>,
+    /// How keys and values are held.
+    pub kv_format: KvFormat,
+}
+
+/// Numbers that keys and values are held as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KvFormat {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    #[default]
+    F16,
+    /// 8-bit integers with a scale for each head of each position.
+    Q8,
+}
+
+/// Names a request among those that a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What a step tells of a request.
+#[derive(Debug)]
+pub enum Report {
+    /// It went on.
+    Event(GenerateEvent),
+    /// It is over; nothing more is told of it.
+    Ended(Result<Generated, EngineError>),
 }
 
 /// Loads models of some family of formats.
@@ -96,13 +126,47 @@ pub trait LanguageModel {
     /// [`EngineError::Invalid`] where `max_tokens` is 0.
     fn split(&self, text: &str, max_tokens: u32) -> Result<Vec<String>, EngineError>;
 
-    /// Runs one request. `on_event` may break off at any event, which ends it as `Cancelled`.
+    /// Background requests that are worth beginning at once; more would wait for these.
+    fn most_running(&self) -> usize;
+
+    /// Takes a request on, to be run by the steps that follow. It may have to wait for the memory others hold.
+    /// `id` names none that runs.
     ///
     /// # Errors
-    /// [`EngineError`]; `ContextOverflow` where the prompt leaves no room for a single token.
+    /// [`EngineError`] where it can never be served; `ContextOverflow` where the prompt leaves no room for a single token.
+    fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError>;
+
+    /// Takes all requests that can go on a step further: at most one pass over the weights, in bounded time while
+    /// interactive requests are about. Where `sink` breaks off at an event, that request ends as `Cancelled`.
+    /// Every request goes on after finitely many steps, whatever the others do.
+    fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>);
+
+    /// Ends a request. The next step reports it as `Cancelled`, before it computes anything.
+    fn cancel(&mut self, id: RequestId);
+
+    /// Runs one request while no other runs. `on_event` may break off at any event, which ends it as `Cancelled`.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::begin`], and what goes wrong later.
     fn generate(
         &mut self,
         request: &GenerateRequest,
         on_event: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,
-    ) -> Result<Generated, EngineError>;
+    ) -> Result<Generated, EngineError> {
+        let id = RequestId(u64::MAX);
+        self.begin(id, request.clone())?;
+        let mut ended = None;
+        loop {
+            self.step(&mut |_, report| match report {
+                Report::Event(event) => on_event(event),
+                Report::Ended(result) => {
+                    ended = Some(result);
+                    ControlFlow::Continue(())
+                }
+            });
+            if let Some(result) = ended.take() {
+                return result;
+            }
+        }
+    }
 }

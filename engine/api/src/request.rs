@@ -43,7 +43,7 @@ pub enum Prompt {
 
 /// How the next token is drawn from the logits.
 ///
-/// The order is: repetition penalty, temperature, top-k, top-p, min-p, draw.
+/// The order is: logit bias, repetition penalty, temperature, top-k, top-p, min-p, draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// 0 means greedy: the largest logit, lowest id on a tie.
@@ -99,6 +99,32 @@ impl Sampling {
 pub enum Constraint {
     /// Exactly one of these strings, whole. The answer's text is that string.
     OneOf(Vec<String>),
+    /// A JSON value that this schema, given as JSON text, accepts.
+    JsonSchema(String),
+    /// A text that this regular expression matches as a whole.
+    Regex(String),
+}
+
+/// Whose earlier work a request may build upon, and who may build upon its work.
+///
+/// Whether something was at hand shows in how long an answer takes, so a key must name everybody who may learn that.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum CacheScope {
+    /// Nobody's: nothing is reused, nothing is left behind.
+    #[default]
+    Private,
+    /// That of all requests with the same key: what their prompts have in common at the start is read once.
+    Shared(String),
+}
+
+/// A key may name whose work it is, so it is not told.
+impl std::fmt::Debug for CacheScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Private => "Private",
+            Self::Shared(_) => "Shared(..)",
+        })
+    }
 }
 
 /// Who goes first when several requests wait.
@@ -119,16 +145,27 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// At most this many new tokens.
     pub max_tokens: u32,
-    /// Generation ends where one of these appears; it is not part of the text.
+    /// Generation ends where one of these appears; it is not part of the text. Of no effect beside a constraint.
     pub stop: Vec<String>,
     /// What the answer must be, if anything.
     pub constraint: Option<Constraint>,
     /// Order among waiting requests.
     pub priority: Priority,
+    /// What it shares with other requests.
+    pub cache: CacheScope,
+    /// Added to the logits of these tokens before anything else; minus infinity forbids a token.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Tell the probability of every token drawn, and those of this many of the likeliest, in [`Generated::logprobs`].
+    pub logprobs: Option<u32>,
+    /// Guess tokens ahead where the answer repeats what was said. That changes how long it takes, never what comes out.
+    pub speculate: bool,
 }
 
+/// Most tokens whose probabilities [`GenerateRequest::logprobs`] may ask for.
+pub const MAX_LOGPROBS: u32 = 64;
+
 impl GenerateRequest {
-    /// A request with greedy sampling, interactive priority and 256 new tokens at most.
+    /// A request with greedy sampling, interactive priority, 256 new tokens at most and nothing shared.
     pub fn new(prompt: Prompt) -> Self {
         Self {
             prompt,
@@ -137,6 +174,10 @@ impl GenerateRequest {
             stop: Vec::new(),
             constraint: None,
             priority: Priority::Interactive,
+            cache: CacheScope::Private,
+            logit_bias: Vec::new(),
+            logprobs: None,
+            speculate: true,
         }
     }
 }
@@ -166,6 +207,12 @@ pub struct Usage {
     pub cached_tokens: u32,
     /// Tokens drawn.
     pub generated_tokens: u32,
+    /// Tokens guessed ahead.
+    #[serde(default)]
+    pub drafted_tokens: u32,
+    /// Of these, tokens that were then drawn.
+    #[serde(default)]
+    pub accepted_tokens: u32,
     /// Seconds spent on the prompt.
     pub prefill_secs: f64,
     /// Seconds spent on the answer.
@@ -183,6 +230,26 @@ pub struct Generated {
     pub stop: StopReason,
     /// What it cost.
     pub usage: Usage,
+    /// One entry for each of `tokens`, where the request asked for them; else empty.
+    pub logprobs: Vec<TokenLogprobs>,
+}
+
+/// A token and the logarithm of its probability.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logprob {
+    /// The token.
+    pub id: u32,
+    /// Natural logarithm.
+    pub logprob: f32,
+}
+
+/// How likely the model found a token that was drawn, before bias, penalty, constraint and temperature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprobs {
+    /// The token drawn; 0, certainty, where the constraint left no choice and the model was not asked.
+    pub drawn: Logprob,
+    /// The likeliest tokens, likeliest first; none where the model was not asked.
+    pub top: Vec<Logprob>,
 }
 
 impl Generated {
@@ -193,6 +260,7 @@ impl Generated {
             tokens: Vec::new(),
             stop: StopReason::Cancelled,
             usage: Usage::default(),
+            logprobs: Vec::new(),
         }
     }
 }

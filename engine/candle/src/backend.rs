@@ -11,6 +11,7 @@ use crate::checkpoint::{Checkpoint, check_fits};
 mod choice;
 mod context;
 mod generate;
+pub(crate) mod guide;
 mod loaded;
 mod prompt;
 mod split;

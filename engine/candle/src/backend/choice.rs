@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use hearth_engine_api::EngineError;
 
-use crate::tokenizer::{Special, Tokenizer};
+use super::guide::{Allowed, Guide, Mask, Vocabulary};
+use crate::tokenizer::Special;
 
 /// The options as a tree of tokens: a path from the root to a node with an answer spells that answer.
 ///
@@ -13,6 +14,12 @@ use crate::tokenizer::{Special, Tokenizer};
 pub(super) struct Choices {
     nodes: Vec<Node>,
     longest_tokens: usize,
+    /// Whether anything can mark the end of an answer that others go on from.
+    has_end: bool,
+    /// Where the answer is.
+    place: usize,
+    /// What may come next, as [`Mask`] has it.
+    words: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -22,32 +29,21 @@ struct Node {
     answer: Option<String>,
 }
 
-/// Where in the tree an answer under way is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(usize);
-
-/// What may come next.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<'a> {
-    /// Nothing: the answer is complete.
-    Done(&'a str),
-    /// This token alone.
-    Forced(u32),
-    /// One of these tokens; or the end, where there is an answer.
-    Open(Vec<u32>, Option<&'a str>),
-}
-
 impl Choices {
-    pub(super) fn new(tokenizer: &Tokenizer, options: &[String]) -> Result<Self, EngineError> {
-        let mut choices = Self { nodes: vec![Node::default()], longest_tokens: 0 };
+    pub(super) fn new(vocabulary: Vocabulary<'_>, options: &[String]) -> Result<Self, EngineError> {
         if options.is_empty() {
             return Err(EngineError::Invalid { reason: "no options to choose from".into() });
         }
+        let mut choices = Self::empty(!vocabulary.ends.is_empty());
         for option in options {
-            let ids = tokenizer.encode(option, Special::Literal)?;
+            let ids = vocabulary.tokenizer.encode(option, Special::Literal)?;
             choices.insert(&ids, option);
         }
         Ok(choices)
+    }
+
+    fn empty(has_end: bool) -> Self {
+        Self { nodes: vec![Node::default()], longest_tokens: 0, has_end, place: 0, words: vec![] }
     }
 
     fn insert(&mut self, ids: &[u32], option: &str) {
@@ -66,44 +62,55 @@ impl Choices {
             node.answer.get_or_insert_with(|| option.to_owned());
         }
     }
+}
 
-    /// Length of the longest option.
-    pub(super) const fn longest_tokens(&self) -> usize {
-        self.longest_tokens
-    }
-
-    pub(super) const fn start() -> Place {
-        Place(0)
-    }
-
-    pub(super) fn next(&self, place: Place) -> Next<'_> {
-        let Some(node) = self.nodes.get(place.0) else { return Next::Open(Vec::new(), None) };
+impl Guide for Choices {
+    fn next(&mut self) -> Result<Allowed<'_>, EngineError> {
+        let Self { nodes, words, has_end, .. } = self;
+        let node = nodes.get(self.place).ok_or_else(nowhere)?;
         let mut ids = node.next.keys().copied();
         match (&node.answer, ids.len()) {
-            (Some(answer), 0) => Next::Done(answer),
-            (None, 1) => ids.next().map_or(Next::Open(Vec::new(), None), Next::Forced),
-            (answer, _) => Next::Open(ids.collect(), answer.as_deref()),
+            (Some(_), 0) => Ok(Allowed::Done),
+            // The shorter option stands.
+            (Some(_), _) if !*has_end => Ok(Allowed::Done),
+            (None, 1) => Ok(Allowed::Forced(ids.collect())),
+            (answer, _) => {
+                words.clear();
+                let bits = ids.next_back().map_or(0, |last| last as usize + 1);
+                words.resize(bits.div_ceil(u32::BITS as usize), 0);
+                for &id in node.next.keys() {
+                    if let Some(word) = words.get_mut((id / u32::BITS) as usize) {
+                        *word |= 1 << (id % u32::BITS);
+                    }
+                }
+                Ok(Allowed::Mask(Mask { words, may_end: answer.is_some() }))
+            }
         }
     }
 
-    pub(super) fn step(&self, place: Place, id: u32) -> Option<Place> {
-        self.nodes.get(place.0)?.next.get(&id).copied().map(Place)
+    fn accept(&mut self, id: u32) -> Result<(), EngineError> {
+        let node = self.nodes.get(self.place).ok_or_else(nowhere)?;
+        self.place = node.next.get(&id).copied().ok_or_else(nowhere)?;
+        Ok(())
+    }
+
+    fn least_tokens(&self) -> usize {
+        self.longest_tokens.max(1)
+    }
+
+    fn tells_at_end(&self) -> bool {
+        true
+    }
+
+    fn whole(&self) -> Option<&str> {
+        self.nodes.get(self.place)?.answer.as_deref()
     }
 }
 
-/// Leaves only `allowed` (and `ends`) of the logits.
-pub(super) fn keep_only(logits: &mut [f32], allowed: &[u32], ends: &[u32]) {
-    let kept: Vec<(usize, f32)> = allowed
-        .iter()
-        .chain(ends)
-        .filter_map(|&id| logits.get(id as usize).map(|&logit| (id as usize, logit)))
-        .collect();
-    logits.fill(f32::NEG_INFINITY);
-    for (id, logit) in kept {
-        if let Some(slot) = logits.get_mut(id) {
-            // A broken model's NaN must not leave nothing to choose from.
-            *slot = if logit.is_nan() { f32::MIN } else { logit.max(f32::MIN) };
-        }
+fn nowhere() -> EngineError {
+    EngineError::Compute {
+        op: "choosing an option",
+        reason: "a token was drawn that leads nowhere".into(),
     }
 }
 
@@ -112,7 +119,7 @@ mod tests {
     use super::*;
 
     fn choices(options: &[(&[u32], &str)]) -> Choices {
-        let mut choices = Choices { nodes: vec![Node::default()], longest_tokens: 0 };
+        let mut choices = Choices::empty(true);
         for (ids, option) in options {
             choices.insert(ids, option);
         }
@@ -121,33 +128,39 @@ mod tests {
 
     #[test]
     fn an_option_may_begin_another() {
-        let tree = choices(&[(&[1], "no"), (&[1, 2, 3], "no one"), (&[4], "yes")]);
-        assert_eq!(tree.longest_tokens(), 3);
-        assert_eq!(tree.next(Choices::start()), Next::Open(vec![1, 4], None));
-        let no = tree.step(Choices::start(), 1).unwrap();
-        assert_eq!(tree.next(no), Next::Open(vec![2], Some("no")));
-        let no_one = tree.step(no, 2).unwrap();
-        assert_eq!(tree.next(no_one), Next::Forced(3));
-        assert_eq!(tree.next(tree.step(no_one, 3).unwrap()), Next::Done("no one"));
-        assert_eq!(tree.step(no, 4), None);
+        let mut tree = choices(&[(&[1], "no"), (&[1, 2, 3], "no one"), (&[40], "yes")]);
+        assert_eq!(tree.least_tokens(), 3);
+        let first = Mask { words: &[2, 1 << 8], may_end: false };
+        assert_eq!(tree.next().unwrap(), Allowed::Mask(first));
+        tree.accept(1).unwrap();
+        assert_eq!(tree.next().unwrap(), Allowed::Mask(Mask { words: &[4], may_end: true }));
+        assert_eq!(tree.whole(), Some("no"));
+        tree.accept(2).unwrap();
+        assert_eq!(tree.next().unwrap(), Allowed::Forced(vec![3]));
+        assert!(tree.accept(4).is_err());
+        tree.accept(3).unwrap();
+        assert_eq!(tree.next().unwrap(), Allowed::Done);
+        assert_eq!(tree.whole(), Some("no one"));
     }
 
     #[test]
     fn options_spelled_alike_are_the_first_of_them() {
-        let tree = choices(&[(&[1], "A"), (&[1], "a")]);
-        assert_eq!(tree.next(tree.step(Choices::start(), 1).unwrap()), Next::Done("A"));
+        let mut tree = choices(&[(&[1], "A"), (&[1], "a")]);
+        tree.accept(1).unwrap();
+        assert_eq!(tree.whole(), Some("A"));
     }
 
     #[test]
     fn an_empty_option_is_an_answer() {
-        let tree = choices(&[(&[], ""), (&[1], "x")]);
-        assert_eq!(tree.next(Choices::start()), Next::Open(vec![1], Some("")));
+        let mut tree = choices(&[(&[], ""), (&[1], "x")]);
+        assert_eq!(tree.next().unwrap(), Allowed::Mask(Mask { words: &[2], may_end: true }));
+        assert_eq!(tree.whole(), Some(""));
     }
 
     #[test]
-    fn only_what_is_allowed_keeps_its_logit() {
-        let mut logits = [3.0, f32::NAN, 1.0, f32::NEG_INFINITY, 5.0];
-        keep_only(&mut logits, &[1, 2, 3], &[9]);
-        assert_eq!(logits, [f32::NEG_INFINITY, f32::MIN, 1.0, f32::MIN, f32::NEG_INFINITY]);
+    fn where_nothing_marks_the_end_the_shorter_option_stands() {
+        let mut tree = Choices { has_end: false, ..choices(&[(&[1], "no"), (&[1, 2], "now")]) };
+        tree.accept(1).unwrap();
+        assert_eq!(tree.next().unwrap(), Allowed::Done);
     }
 }

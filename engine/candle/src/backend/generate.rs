@@ -3,12 +3,12 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use hearth_engine_api::{
-    Constraint, EngineError, GenerateEvent, GenerateRequest, Generated, StopReason, Usage,
+    EngineError, GenerateEvent, GenerateRequest, Generated, StopReason, Usage,
 };
 
 use super::{
-    choice::{Choices, Next, keep_only},
     context::Context,
+    guide::{Allowed, Guide, Guides, Vocabulary, keep_only},
     loaded::token_count,
     stop::{Passed, StopFilter},
 };
@@ -37,7 +37,7 @@ impl Answer {
     fn end(self, stop: StopReason) -> Generated {
         let Self { text, tokens, mut usage, .. } = self;
         usage.generated_tokens = token_count(tokens.len());
-        Generated { text, tokens, stop, usage }
+        Generated { text, tokens, stop, usage, logprobs: Vec::new() }
     }
 }
 
@@ -50,8 +50,8 @@ impl Run<'_> {
     ) -> Result<Generated, EngineError> {
         let sampler = Sampler::new(&self.request.sampling)?;
         let stops = StopFilter::new(stops)?;
-        let choices = self.choices()?;
-        self.check_room(prompt, choices.as_ref())?;
+        let mut guide = self.guide()?;
+        self.check_room(prompt, guide.as_deref())?;
         let mut answer = Answer {
             text: String::new(),
             tokens: Vec::new(),
@@ -71,27 +71,26 @@ impl Run<'_> {
         answer.usage.prefill_secs = start.elapsed().as_secs_f64();
         let Some(logits) = logits else { return Ok(answer.end(StopReason::Cancelled)) };
         let start = Instant::now();
-        let stop = match &choices {
-            Some(choices) => self.choose(choices, logits, &mut answer)?,
+        let stop = match guide.as_deref_mut() {
+            Some(guide) => self.choose(guide, logits, &mut answer)?,
             None => self.write(logits, stops, &mut answer)?,
         };
         answer.usage.decode_secs = start.elapsed().as_secs_f64();
         Ok(answer.end(stop))
     }
 
-    fn choices(&self) -> Result<Option<Choices>, EngineError> {
-        match &self.request.constraint {
-            None => Ok(None),
-            Some(Constraint::OneOf(options)) => Choices::new(self.tokenizer, options).map(Some),
-        }
+    fn guide(&self) -> Result<Option<Box<dyn Guide>>, EngineError> {
+        let vocabulary = Vocabulary { tokenizer: self.tokenizer, ends: self.ends };
+        let constraint = self.request.constraint.as_ref();
+        constraint.map(|constraint| Guides.guide(constraint, vocabulary)).transpose()
     }
 
-    fn check_room(&self, prompt: &[u32], choices: Option<&Choices>) -> Result<(), EngineError> {
+    fn check_room(&self, prompt: &[u32], guide: Option<&dyn Guide>) -> Result<(), EngineError> {
         if prompt.is_empty() {
             return Err(EngineError::Invalid { reason: "the prompt is empty".into() });
         }
-        let longest = choices.map_or(1, |choices| choices.longest_tokens().max(1));
-        if choices.is_some() && longest > self.request.max_tokens as usize {
+        let longest = guide.map_or(1, Guide::least_tokens);
+        if guide.is_some() && longest > self.request.max_tokens as usize {
             return Err(EngineError::Invalid {
                 reason: format!(
                     "max_tokens is {}, the longest option needs {longest}",
@@ -195,53 +194,48 @@ impl Run<'_> {
         Ok(reason)
     }
 
-    /// Exactly one of the options.
+    /// What the guide allows.
     fn choose(
         &mut self,
-        choices: &Choices,
+        guide: &mut dyn Guide,
         logits: Vec<f32>,
         answer: &mut Answer,
     ) -> Result<StopReason, EngineError> {
-        let mut place = Choices::start();
         let mut logits = Some(logits);
         // Tokens chosen but not read; where there is no choice, no logits are needed.
         let mut unread: Vec<u32> = Vec::new();
-        let chosen = loop {
-            let id = match choices.next(place) {
-                Next::Done(text) => break text,
-                Next::Forced(id) => id,
-                // Nothing can mark the end: the shorter option stands.
-                Next::Open(_, Some(text)) if self.ends.is_empty() => break text,
-                Next::Open(ids, text) => {
+        loop {
+            let ids = match guide.next()? {
+                Allowed::Done => break,
+                Allowed::Forced(ids) => ids,
+                Allowed::Mask(mask) => {
                     let mut logits = match logits.take() {
                         Some(logits) => logits,
                         None => self.context.logits(&std::mem::take(&mut unread))?,
                     };
-                    let ends = if text.is_some() { self.ends } else { &[] };
-                    keep_only(&mut logits, &ids, ends);
+                    keep_only(&mut logits, mask, self.ends);
                     let id = answer.sampler.draw(&mut logits, &answer.history)?;
-                    match text {
-                        Some(text) if !ids.contains(&id) => break text,
-                        _ => id,
+                    if self.ends.contains(&id) {
+                        break;
                     }
+                    vec![id]
                 }
             };
-            let Some(next) = choices.step(place, id) else {
-                return Err(EngineError::Compute {
-                    op: "choosing an option",
-                    reason: format!("token {id} leads nowhere"),
-                });
-            };
-            place = next;
-            logits = None;
-            unread.push(id);
-            answer.tokens.push(id);
-            answer.history.push(id);
-            if self.say(answer, String::new()).is_break() {
-                return Ok(StopReason::Cancelled);
+            for id in ids {
+                guide.accept(id)?;
+                logits = None;
+                unread.push(id);
+                answer.tokens.push(id);
+                answer.history.push(id);
+                let text = String::new();
+                debug_assert!(guide.tells_at_end());
+                if self.say(answer, text).is_break() {
+                    return Ok(StopReason::Cancelled);
+                }
             }
-        };
-        self.say(answer, chosen.to_owned()).is_break();
+        }
+        let whole = guide.whole().unwrap_or_default().to_owned();
+        self.say(answer, whole).is_break();
         Ok(StopReason::EndOfText)
     }
 

@@ -1,10 +1,10 @@
 //! A loaded model.
 
-use std::ops::ControlFlow;
+use std::{collections::VecDeque, ops::ControlFlow};
 
 use hearth_engine_api::{
     EngineError, GenerateEvent, GenerateRequest, Generated, LanguageModel, LoadError, LoadOptions,
-    ModelInfo, Priority, Prompt,
+    ModelInfo, Priority, Prompt, Report, RequestId,
 };
 
 use super::{context::Context, generate::Run, prompt::Prompter, split::split};
@@ -24,6 +24,7 @@ pub(super) struct LoadedModel {
     /// Tokens that end an answer.
     ends: Vec<u32>,
     context: Context,
+    begun: VecDeque<(RequestId, GenerateRequest)>,
 }
 
 impl LoadedModel {
@@ -44,7 +45,7 @@ impl LoadedModel {
         }
         info.has_chat_template = tokenizer.chat_template().is_some();
         let ends = ends(&tokenizer);
-        Ok(Self { info, prompter: Prompter::new(tokenizer), ends, context })
+        Ok(Self { info, prompter: Prompter::new(tokenizer), ends, context, begun: VecDeque::new() })
     }
 
     fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
@@ -73,7 +74,29 @@ impl LanguageModel for LoadedModel {
         })
     }
 
-    fn generate(
+    fn most_running(&self) -> usize {
+        1
+    }
+
+    fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
+        self.begun.push_back((id, request));
+        Ok(())
+    }
+
+    fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
+        if let Some((id, request)) = self.begun.pop_front() {
+            let done = self.run(&request, &mut |event| sink(id, Report::Event(event)));
+            let _over = sink(id, Report::Ended(done));
+        }
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.begun.retain(|(begun, _)| *begun != id);
+    }
+}
+
+impl LoadedModel {
+    fn run(
         &mut self,
         request: &GenerateRequest,
         on_event: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,

@@ -12,7 +12,7 @@ use hearth_engine_candle::{CandleBackend, models::DecoderConfig};
 use crate::toy::{Toy, config};
 
 fn load(path: &Path, context_tokens: Option<u32>) -> Box<dyn LanguageModel> {
-    let options = LoadOptions { context_tokens, threads: Some(2) };
+    let options = LoadOptions { context_tokens, threads: Some(2), ..LoadOptions::default() };
     CandleBackend.load(path, &options, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
@@ -316,7 +316,8 @@ fn what_does_not_fit_into_memory_is_refused_before_it_is_read() {
     let path = folder.path().join("toy.gguf");
     let large = DecoderConfig { context_tokens: 1 << 26, head_dim: 4096, ..config() };
     Toy::new(large).write_gguf(&path, GgmlDType::F32, &[]);
-    let options = LoadOptions { context_tokens: Some(1 << 26), threads: None };
+    let options =
+        LoadOptions { context_tokens: Some(1 << 26), threads: None, ..LoadOptions::default() };
     let refused = CandleBackend.load(&path, &options, &mut |_| panic!("weights are being read"));
     assert!(matches!(refused.err(), Some(LoadError::OutOfMemory { .. })));
 }

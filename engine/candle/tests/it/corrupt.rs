@@ -45,7 +45,7 @@ fn loads_and_runs(path: &Path) -> bool {
     if open(path).is_err() {
         return false;
     }
-    let options = LoadOptions { context_tokens: None, threads: Some(1) };
+    let options = LoadOptions { context_tokens: None, threads: Some(1), ..LoadOptions::default() };
     let loaded = CandleBackend.load(path, &options, &mut |_| ControlFlow::Continue(()));
     let Ok(mut model) = loaded else { return false };
     let mut request = GenerateRequest::new(Prompt::Tokens(vec![1, 5, 9]));

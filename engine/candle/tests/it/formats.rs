@@ -135,7 +135,7 @@ fn inspecting_tells_what_is_in_the_file() {
     let toy = Toy::new(DecoderConfig { hidden: 256, ffn: 256, head_dim: 64, ..config() });
     let path = folder.path().join("toy.gguf");
     toy.write_gguf(&path, GgmlDType::Q4K, &[]);
-    let options = LoadOptions { context_tokens: Some(64), threads: None };
+    let options = LoadOptions { context_tokens: Some(64), threads: None, ..LoadOptions::default() };
     let (info, estimate) = CandleBackend.inspect(&path, &options).unwrap();
     assert_eq!((info.name.as_str(), info.architecture.as_str()), ("Toy", "llama"));
     assert_eq!((info.weight_format.as_str(), info.context_tokens), ("Q4_K", 64));
@@ -146,8 +146,10 @@ fn inspecting_tells_what_is_in_the_file() {
     // Two layers, keys and values, two heads of 64 numbers of four bytes, 64 tokens.
     assert_eq!(estimate.kv_cache_bytes, 2 * 2 * 2 * 64 * 4 * 64);
     assert!(estimate.weights_bytes > info.parameters / 2);
-    let refused =
-        CandleBackend.inspect(&path, &LoadOptions { context_tokens: Some(97), threads: None });
+    let refused = CandleBackend.inspect(
+        &path,
+        &LoadOptions { context_tokens: Some(97), threads: None, ..LoadOptions::default() },
+    );
     assert!(matches!(refused, Err(LoadError::Unsupported { .. })));
 }
 

@@ -18,9 +18,8 @@ use hearth_broker::{
     PickQuestion, PluginNotice, Start, ValueState, ValueView,
 };
 use hearth_engine_api::{
-    Backend, ChatMessage, Constraint, Engine, EngineError, FakeBackend, GenerateEvent,
-    GenerateRequest, Generated, LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo,
-    Prompt,
+    Backend, ChatMessage, Constraint, Engine, EngineError, FakeBackend, GenerateRequest,
+    LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, Report, RequestId,
 };
 use hearth_vault::{NewSaved, PluginRecord, Vault};
 
@@ -391,11 +390,11 @@ impl LanguageModel for HookedModel {
         self.model.split(text, max_tokens)
     }
 
-    fn generate(
-        &mut self,
-        request: &GenerateRequest,
-        on_event: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,
-    ) -> Result<Generated, EngineError> {
+    fn most_running(&self) -> usize {
+        self.model.most_running()
+    }
+
+    fn begin(&mut self, id: RequestId, mut request: GenerateRequest) -> Result<(), EngineError> {
         match &self.hook {
             Hook::Answer => {}
             Hook::Fail => {
@@ -410,16 +409,21 @@ impl LanguageModel for HookedModel {
                 *open = open.saturating_sub(1);
             }
         }
-        match &request.constraint {
-            None => self.model.generate(request, on_event),
-            Some(Constraint::OneOf(options)) => {
-                // Which one depends on every byte of the prompt.
-                let mut hasher = DefaultHasher::new();
-                echo(&request.prompt).hash(&mut hasher);
-                let choice = options[hasher.finish() as usize % options.len()].clone();
-                let constraint = Some(Constraint::OneOf(vec![choice]));
-                self.model.generate(&GenerateRequest { constraint, ..request.clone() }, on_event)
-            }
+        if let Some(Constraint::OneOf(options)) = &mut request.constraint {
+            // Which one depends on every byte of the prompt.
+            let mut hasher = DefaultHasher::new();
+            echo(&request.prompt).hash(&mut hasher);
+            let chosen = hasher.finish() as usize % options.len();
+            *options = vec![options.swap_remove(chosen)];
         }
+        self.model.begin(id, request)
+    }
+
+    fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
+        self.model.step(sink);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.model.cancel(id);
     }
 }
