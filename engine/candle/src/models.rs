@@ -1,6 +1,7 @@
 //! The decoder and its description.
 //!
-//! [`Decoder`] runs Llama, Qwen2 and Qwen3 alike; what differs between them is data in a [`DecoderConfig`].
+//! [`Decoder`] runs Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma 2 and Gemma 3 alike; what differs between them is data
+//! in a [`DecoderConfig`].
 //!
 //! # Training on it
 //! [`Decoder::forward`] takes the differentiable route throughout, so a trainer that owns the weights as
@@ -47,6 +48,7 @@ mod decoder;
 mod differentiable;
 mod kv_cache;
 mod layers;
+mod pass;
 mod rope;
 
 pub use config::{Activation, Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling};
@@ -55,3 +57,4 @@ pub use kv_cache::KvCache;
 pub use layers::Route;
 
 pub(crate) use config::malformed;
+pub(crate) use rope::Rope;

@@ -13,6 +13,14 @@ pub enum Architecture {
     Qwen2,
     /// Qwen3: norms on each head of Q and K.
     Qwen3,
+    /// Mistral: a Llama, in its first versions with a sliding window. Its GGUFs call themselves Llamas.
+    Mistral,
+    /// Phi-3 and Phi-4: Q, K and V are one matrix, and so are gate and up.
+    Phi3,
+    /// Gemma 2: norms behind attention and feed-forward too, capped scores, every other layer local.
+    Gemma2,
+    /// Gemma 3: as Gemma 2 with norms on each head of Q and K instead of caps, and five local layers to a global one.
+    Gemma3,
 }
 
 impl Architecture {
@@ -22,9 +30,16 @@ impl Architecture {
             "llama" => Some(Self::Llama),
             "qwen2" => Some(Self::Qwen2),
             "qwen3" => Some(Self::Qwen3),
+            "mistral" => Some(Self::Mistral),
+            "phi3" => Some(Self::Phi3),
+            "gemma2" => Some(Self::Gemma2),
+            "gemma3" | "gemma3_text" => Some(Self::Gemma3),
             _ => None,
         }
     }
+
+    /// The families the engine runs, in words, for those who brought another.
+    pub const SUPPORTED: &str = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma 2 and Gemma 3";
 }
 
 impl fmt::Display for Architecture {
@@ -33,6 +48,10 @@ impl fmt::Display for Architecture {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
             Self::Qwen3 => "qwen3",
+            Self::Mistral => "mistral",
+            Self::Phi3 => "phi3",
+            Self::Gemma2 => "gemma2",
+            Self::Gemma3 => "gemma3",
         })
     }
 }
@@ -106,6 +125,8 @@ pub struct DecoderConfig {
     pub output_bias: bool,
     /// Whether each head of Q and K passes an RMS norm.
     pub qk_norm: bool,
+    /// Whether Q, K and V are the rows of one matrix, in this order, and gate and up those of another (Phi-3).
+    pub joined_projections: bool,
     /// Whether the head shares the embedding's weights.
     pub tied_embeddings: bool,
     /// What the feed-forward layer's gate passes through.
@@ -148,6 +169,15 @@ pub enum LocalLayers {
     AllButEvery(usize),
 }
 
+impl LocalLayers {
+    const fn is_local(self, layer: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllButEvery(n) => n == 0 || !(layer + 1).is_multiple_of(n),
+        }
+    }
+}
+
 /// Bounds no real model comes near; they keep products of sizes within `usize`.
 const LIMITS: [(&str, usize); 6] = [
     ("hidden size", 1 << 17),
@@ -180,6 +210,7 @@ impl DecoderConfig {
             qkv_bias: false,
             output_bias: false,
             qk_norm: false,
+            joined_projections: false,
             tied_embeddings: true,
             activation: Activation::Silu,
             norm_offset: 0.0,
@@ -194,17 +225,81 @@ impl DecoderConfig {
         }
     }
 
+    /// What all models of a family have in common, with as many key heads as query heads and one layer.
+    /// Meant as a base for struct update syntax. Gemma's sliding window and caps are a model's own figures.
+    pub fn family(
+        architecture: Architecture,
+        vocab: usize,
+        hidden: usize,
+        heads: usize,
+        ffn: usize,
+        context: usize,
+    ) -> Self {
+        let base = Self { architecture, ..Self::llama(vocab, hidden, heads, ffn, context) };
+        match architecture {
+            Architecture::Llama | Architecture::Mistral => base,
+            Architecture::Qwen2 => Self { qkv_bias: true, ..base },
+            Architecture::Qwen3 => Self { qk_norm: true, ..base },
+            Architecture::Phi3 => Self { joined_projections: true, ..base },
+            Architecture::Gemma2 => base.gemma(2),
+            Architecture::Gemma3 => Self {
+                qk_norm: true,
+                rope_theta: 1_000_000.0,
+                local_rope_theta: Some(10_000.0),
+                ..base.gemma(6)
+            },
+        }
+    }
+
+    fn gemma(self, global_every: usize) -> Self {
+        Self {
+            activation: Activation::GeluTanh,
+            post_norms: true,
+            embedding_scale: (self.hidden as f64).sqrt(),
+            local_layers: LocalLayers::AllButEvery(global_every),
+            rms_eps: 1e-6,
+            ..self
+        }
+    }
+
     /// What scores are multiplied by.
     pub fn attention_scale(&self) -> f64 {
         self.attention_scale.unwrap_or_else(|| (self.head_dim as f64).sqrt().recip())
     }
 
+    /// Sets which layers are local by a list of them, as newer files have it.
+    ///
+    /// # Errors
+    /// [`LoadError::Unsupported`] where the global ones do not stand at regular distances, `Malformed` where the list is
+    /// not as long as there are layers.
+    pub(crate) fn set_local_layers(&mut self, local: &[bool]) -> Result<(), LoadError> {
+        if local.len() != self.layers {
+            return Err(malformed(format!(
+                "kinds of attention for {} layers, of which there are {}",
+                local.len(),
+                self.layers
+            )));
+        }
+        self.local_layers = match local.iter().position(|&local| !local) {
+            None => LocalLayers::All,
+            Some(first) => LocalLayers::AllButEvery(first + 1),
+        };
+        if !local.contains(&true) {
+            self.sliding_window = None;
+        }
+        let as_listed =
+            |(layer, &local): (usize, &bool)| local == self.local_layers.is_local(layer);
+        if local.iter().enumerate().all(as_listed) {
+            return Ok(());
+        }
+        Err(LoadError::Unsupported {
+            what: "local and global attention that change irregularly".into(),
+        })
+    }
+
     /// The sliding window of `layer`, counted from 0, where it has one.
     pub const fn window(&self, layer: usize) -> Option<usize> {
-        match self.local_layers {
-            LocalLayers::AllButEvery(n) if n > 0 && (layer + 1) % n == 0 => None,
-            LocalLayers::All | LocalLayers::AllButEvery(_) => self.sliding_window,
-        }
+        if self.local_layers.is_local(layer) { self.sliding_window } else { None }
     }
 
     /// Checks that the figures fit together.
@@ -236,7 +331,36 @@ impl DecoderConfig {
         if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
             return Err(malformed(format!("rope theta is {}", self.rope_theta)));
         }
+        self.validate_attention()?;
         self.validate_scaling()
+    }
+
+    fn validate_attention(&self) -> Result<(), LoadError> {
+        let figures = [
+            ("embedding scale", Some(self.embedding_scale)),
+            ("attention scale", self.attention_scale),
+            ("cap of the scores", self.attention_softcap),
+            ("cap of the logits", self.final_softcap),
+            ("local rope theta", self.local_rope_theta),
+        ];
+        for (what, figure) in figures {
+            if let Some(figure) = figure.filter(|x| !(x.is_finite() && *x > 0.0)) {
+                return Err(malformed(format!("{what} is {figure}")));
+            }
+        }
+        if !self.norm_offset.is_finite() {
+            return Err(malformed(format!("norm offset is {}", self.norm_offset)));
+        }
+        if self.sliding_window == Some(0) || self.local_layers == LocalLayers::AllButEvery(0) {
+            return Err(malformed(format!(
+                "sliding window of {:?} tokens in layers {:?}",
+                self.sliding_window, self.local_layers
+            )));
+        }
+        if self.joined_projections && self.qkv_bias {
+            return Err(malformed("biases on queries, keys and values that are one matrix"));
+        }
+        Ok(())
     }
 
     fn validate_scaling(&self) -> Result<(), LoadError> {
@@ -274,29 +398,40 @@ impl DecoderConfig {
     }
 
     fn layer_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
-        let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
-        let mut list = vec![
-            ("input_layernorm.weight", vec![self.hidden]),
-            ("self_attn.q_proj.weight", vec![q, self.hidden]),
-            ("self_attn.k_proj.weight", vec![kv, self.hidden]),
-            ("self_attn.v_proj.weight", vec![kv, self.hidden]),
-            ("self_attn.o_proj.weight", vec![self.hidden, q]),
-            ("post_attention_layernorm.weight", vec![self.hidden]),
-            ("mlp.gate_proj.weight", vec![self.ffn, self.hidden]),
-            ("mlp.up_proj.weight", vec![self.ffn, self.hidden]),
-            ("mlp.down_proj.weight", vec![self.hidden, self.ffn]),
-        ];
+        let (hidden, q) = (self.hidden, self.heads * self.head_dim);
+        let kv = self.kv_heads * self.head_dim;
+        let mut list = vec![("input_layernorm.weight", vec![hidden])];
+        if self.joined_projections {
+            list.push(("self_attn.qkv_proj.weight", vec![q + 2 * kv, hidden]));
+        } else {
+            list.push(("self_attn.q_proj.weight", vec![q, hidden]));
+            list.push(("self_attn.k_proj.weight", vec![kv, hidden]));
+            list.push(("self_attn.v_proj.weight", vec![kv, hidden]));
+        }
+        list.push(("self_attn.o_proj.weight", vec![hidden, q]));
+        list.push(("post_attention_layernorm.weight", vec![hidden]));
+        if self.joined_projections {
+            list.push(("mlp.gate_up_proj.weight", vec![2 * self.ffn, hidden]));
+        } else {
+            list.push(("mlp.gate_proj.weight", vec![self.ffn, hidden]));
+            list.push(("mlp.up_proj.weight", vec![self.ffn, hidden]));
+        }
+        list.push(("mlp.down_proj.weight", vec![hidden, self.ffn]));
         if self.qkv_bias {
             list.push(("self_attn.q_proj.bias", vec![q]));
             list.push(("self_attn.k_proj.bias", vec![kv]));
             list.push(("self_attn.v_proj.bias", vec![kv]));
         }
         if self.output_bias {
-            list.push(("self_attn.o_proj.bias", vec![self.hidden]));
+            list.push(("self_attn.o_proj.bias", vec![hidden]));
         }
         if self.qk_norm {
             list.push(("self_attn.q_norm.weight", vec![self.head_dim]));
             list.push(("self_attn.k_norm.weight", vec![self.head_dim]));
+        }
+        if self.post_norms {
+            list.push(("pre_feedforward_layernorm.weight", vec![hidden]));
+            list.push(("post_feedforward_layernorm.weight", vec![hidden]));
         }
         list
     }

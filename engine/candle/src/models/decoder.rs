@@ -6,22 +6,22 @@ use hearth_engine_api::LoadError;
 use super::{
     config::DecoderConfig,
     kv_cache::KvCache,
-    layers::{Block, Pass, RmsNorm, Route},
-    rope::Rope,
+    layers::{Block, RmsNorm, Route, capped},
+    pass::Ropes,
 };
 use crate::weights::{Matrix, WeightSource};
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
-/// A decoder-only transformer with rotary embedding, grouped queries, RMS norms and SwiGLU.
+/// A decoder-only transformer with rotary embedding, grouped queries, RMS norms and a gated feed-forward layer.
 pub struct Decoder {
     config: DecoderConfig,
     embedding: Matrix,
     blocks: Vec<Block>,
     norm: RmsNorm,
     head: Matrix,
-    rope: Rope,
+    ropes: Ropes,
 }
 
 impl Decoder {
@@ -42,14 +42,14 @@ impl Decoder {
         let blocks = (0..config.layers)
             .map(|layer| Block::load(source, layer, &config))
             .collect::<Result<_, _>>()?;
-        let norm = RmsNorm::load(source, "model.norm.weight", hidden, config.rms_eps)?;
+        let norm = RmsNorm::load(source, "model.norm.weight", hidden, &config)?;
         let head = if config.tied_embeddings {
             embedding.clone()
         } else {
             source.matrix(HEAD, vocab, hidden)?
         };
-        let rope = Rope::new(&config);
-        Ok(Self { config, embedding, blocks, norm, head, rope })
+        let ropes = Ropes::new(&config);
+        Ok(Self { config, embedding, blocks, norm, head, ropes })
     }
 
     /// What it is.
@@ -127,12 +127,10 @@ impl Decoder {
         let (_batch, seq) = ids.dims2()?;
         let past = cache.as_ref().map_or(0, |cache| cache.tokens());
         let mut x = self.embedding.rows(ids)?;
-        let pass = Pass {
-            rope: &self.rope,
-            angles: self.rope.angles(past, seq, x.dtype())?,
-            mask: causal_mask(past, seq)?.map(|mask| mask.to_dtype(x.dtype())).transpose()?,
-            route,
-        };
+        if self.config.embedding_scale != 1.0 {
+            x = (x * self.config.embedding_scale)?;
+        }
+        let pass = self.ropes.pass(past, seq, x.dtype(), route)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, &pass, cache.as_deref_mut().map(|cache| (cache, layer)))?;
         }
@@ -140,26 +138,9 @@ impl Decoder {
     }
 
     fn logits(&self, hidden: &Tensor, route: Route) -> candle_core::Result<Tensor> {
-        self.head.project(&self.norm.forward(hidden, route)?)
+        let logits = self.head.project(&self.norm.forward(hidden, route)?)?;
+        capped(logits, self.config.final_softcap)
     }
-}
-
-/// `(seq, past + seq)` F32, or nothing where one position sees all.
-fn causal_mask(past: usize, seq: usize) -> candle_core::Result<Option<Tensor>> {
-    if seq <= 1 {
-        return Ok(None);
-    }
-    let tokens = past + seq;
-    let values: Vec<f32> = (0..seq)
-        .flat_map(|row| {
-            (0..tokens).map(
-                move |column| {
-                    if column <= past + row { 0.0 } else { f32::NEG_INFINITY }
-                },
-            )
-        })
-        .collect();
-    Tensor::from_vec(values, (seq, tokens), &Device::Cpu).map(Some)
 }
 
 #[cfg(test)]

@@ -10,22 +10,22 @@ use candle_core::{
     backend::BackendStorage, bail,
 };
 
-use super::config::RopeLayout;
+use super::config::{Activation, RopeLayout};
 
 /// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension.
 pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     x.contiguous()?.apply_op2(&weight.contiguous()?, RmsNorm { eps })
 }
 
-/// `silu(gate) * up`.
-pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    gate.contiguous()?.apply_op2(&up.contiguous()?, SwiGlu)
+/// `activation(gate) * up`.
+pub(super) fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    gate.contiguous()?.apply_op2(&up.contiguous()?, Gated { activation })
 }
 
 /// Softmax of scores `(.., rows, tokens)` whose rows are positions, `seq` of them, one after the other and over
-/// again: each sees the tokens before it and itself, the last position seeing all.
-pub(super) fn causal_softmax(scores: &Tensor, seq: usize) -> Result<Tensor> {
-    scores.contiguous()?.apply_op1(CausalSoftmax { seq })
+/// again: each sees the tokens before it and itself, the last position seeing all; or `window` of them at most.
+pub(super) fn causal_softmax(scores: &Tensor, seq: usize, window: Option<usize>) -> Result<Tensor> {
+    scores.contiguous()?.apply_op1(CausalSoftmax { seq, window })
 }
 
 /// Turns `(batch, heads, seq, head_dim)` by angles `(seq, head_dim / 2)`.
@@ -166,11 +166,13 @@ fn inverse_length<T: Real>(row: &[T], eps: f64) -> T {
     T::from_f64(1.0) / (mean + T::from_f64(eps)).sqrt()
 }
 
-struct SwiGlu;
+struct Gated {
+    activation: Activation,
+}
 
-impl CustomOp2 for SwiGlu {
+impl CustomOp2 for Gated {
     fn name(&self) -> &'static str {
-        "swiglu"
+        "gated"
     }
 
     fn cpu_fwd(
@@ -180,7 +182,10 @@ impl CustomOp2 for SwiGlu {
         up: &CpuStorage,
         up_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let out = by_dtype!(gate.dtype(), gated((gate, gate_layout), (up, up_layout)))?;
+        let out = by_dtype!(
+            gate.dtype(),
+            gate_forward((gate, gate_layout), (up, up_layout), self.activation)
+        )?;
         Ok((out, gate_layout.shape().clone()))
     }
 
@@ -191,33 +196,45 @@ impl CustomOp2 for SwiGlu {
         _: &Tensor,
         upstream: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        by_dtype!(gate.dtype(), gated_back(gate, up, &upstream.contiguous()?))
+        by_dtype!(gate.dtype(), gate_back(gate, up, &upstream.contiguous()?, self.activation))
     }
 }
 
-fn gated<T: Real>(
+fn gate_forward<T: Real>(
     (gate, gate_layout): (&CpuStorage, &Layout),
     (up, up_layout): (&CpuStorage, &Layout),
+    activation: Activation,
 ) -> Result<CpuStorage> {
     let (gate, up) = (slice::<T>(gate, gate_layout)?, slice::<T>(up, up_layout)?);
-    let out = gate.iter().zip(up).map(|(gate, up)| *gate * open(*gate) * *up).collect();
+    let pairs = gate.iter().zip(up);
+    let out = match activation {
+        Activation::Silu => pairs.map(|(gate, up)| *gate * open(*gate) * *up).collect(),
+        Activation::GeluTanh => {
+            pairs.map(|(gate, up)| *gate * open(gelu_slope(*gate).0) * *up).collect()
+        }
+    };
     Ok(T::to_cpu_storage_owned(out))
 }
 
-fn gated_back<T: Real>(
+fn gate_back<T: Real>(
     gate: &Tensor,
     up: &Tensor,
     upstream: &Tensor,
+    activation: Activation,
 ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let one = T::from_f64(1.0);
     let (dgate, dup) = read::<T, _>(gate, |gates| {
         read::<T, _>(up, |ups| {
             read::<T, _>(upstream, |upstream| {
                 let mut dgate = Vec::with_capacity(gates.len());
                 let mut dup = Vec::with_capacity(gates.len());
                 for ((gate, up), above) in gates.iter().zip(ups).zip(upstream) {
-                    let share = open(*gate);
-                    let one = T::from_f64(1.0);
-                    dgate.push(*above * *up * share * (one + *gate * (one - share)));
+                    let (bent, slope) = match activation {
+                        Activation::Silu => (*gate, one),
+                        Activation::GeluTanh => gelu_slope(*gate),
+                    };
+                    let share = open(bent);
+                    dgate.push(*above * *up * share * (one + *gate * slope * (one - share)));
                     dup.push(*above * *gate * share);
                 }
                 Ok((dgate, dup))
@@ -229,6 +246,17 @@ fn gated_back<T: Real>(
     Ok((Some(dgate), Some(dup)))
 }
 
+/// What the logistic function is taken of in GELU's tanh form, and its derivative:
+/// `0.5 x (1 + tanh u)` is `x` times the logistic function of `2u`, with `u = sqrt(2 / pi) (x + 0.044715 x^3)`.
+#[inline]
+fn gelu_slope<T: Real>(x: T) -> (T, T) {
+    const CUBIC: f64 = 0.044_715;
+    let twice = T::from_f64(2.0 * (2.0 / std::f64::consts::PI).sqrt());
+    let square = x * x;
+    let bent = twice * x * (T::from_f64(1.0) + T::from_f64(CUBIC) * square);
+    (bent, twice * (T::from_f64(1.0) + T::from_f64(3.0 * CUBIC) * square))
+}
+
 /// The logistic function.
 #[inline]
 fn open<T: Real>(gate: T) -> T {
@@ -237,6 +265,7 @@ fn open<T: Real>(gate: T) -> T {
 
 struct CausalSoftmax {
     seq: usize,
+    window: Option<usize>,
 }
 
 impl CustomOp1 for CausalSoftmax {
@@ -245,7 +274,7 @@ impl CustomOp1 for CausalSoftmax {
     }
 
     fn cpu_fwd(&self, scores: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let out = by_dtype!(scores.dtype(), shares(scores, layout, self.seq))?;
+        let out = by_dtype!(scores.dtype(), shares(scores, layout, self.seq, self.window))?;
         Ok((out, layout.shape().clone()))
     }
 
@@ -254,7 +283,12 @@ impl CustomOp1 for CausalSoftmax {
     }
 }
 
-fn shares<T: Real>(scores: &CpuStorage, layout: &Layout, seq: usize) -> Result<CpuStorage> {
+fn shares<T: Real>(
+    scores: &CpuStorage,
+    layout: &Layout,
+    seq: usize,
+    window: Option<usize>,
+) -> Result<CpuStorage> {
     let scores = slice::<T>(scores, layout)?;
     let tokens = layout.dims().last().copied().unwrap_or(0);
     if seq == 0 || tokens < seq {
@@ -263,8 +297,9 @@ fn shares<T: Real>(scores: &CpuStorage, layout: &Layout, seq: usize) -> Result<C
     let mut out = vec![T::from_f64(0.0); scores.len()];
     let rows = scores.chunks_exact(tokens).zip(out.chunks_exact_mut(tokens));
     for (index, (row, out)) in rows.enumerate() {
-        let seen = tokens - seq + index % seq + 1;
-        let (row, out) = (&row[..seen], &mut out[..seen]);
+        let end = tokens - seq + index % seq + 1;
+        let seen = window.map_or(end, |window| end.min(window));
+        let (row, out) = (&row[end - seen..end], &mut out[end - seen..end]);
         let top = row.iter().copied().fold(row[0], |top, x| if x > top { x } else { top });
         out.iter_mut().zip(row).for_each(|(out, score)| *out = (*score - top).exp());
         let scale = T::from_f64(1.0) / sum(seen, |i| out[i]);
@@ -376,6 +411,8 @@ fn read<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use candle_core::{Device, Var};
     use candle_nn::{ops, rotary_emb};
 
@@ -414,19 +451,33 @@ mod tests {
             same(&[&x, &weight], &rms_norm(&x, &weight, 1e-5).unwrap(), &composed);
 
             let up = random(&[2, 3, 21], dtype);
-            let composed = (x.silu().unwrap() * up.as_tensor()).unwrap();
-            same(&[&x, &up], &swiglu(&x, &up).unwrap(), &composed);
+            // Composed too, since the backward of the tensor library's own GELU has six digits.
+            let cubic = (x.powf(3.0).unwrap() * 0.044_715).unwrap();
+            let bent = ((x.as_tensor() + cubic).unwrap() * (2.0 / PI).sqrt()).unwrap();
+            let half = (x.as_tensor() * 0.5).unwrap();
+            let gelu = ((bent.tanh().unwrap() + 1.0).unwrap() * half).unwrap();
+            for (activation, composed) in
+                [(Activation::Silu, x.silu().unwrap()), (Activation::GeluTanh, gelu)]
+            {
+                let composed = (composed * up.as_tensor()).unwrap();
+                same(&[&x, &up], &gated(&x, &up, activation).unwrap(), &composed);
+            }
 
             // Two groups of three positions that follow two tokens.
             let scores = random(&[2, 6, 5], dtype);
-            let mask: Vec<f64> = (0..30)
-                .map(|i| if i % 5 <= 2 + i / 5 % 3 { 0.0 } else { f64::NEG_INFINITY })
-                .collect();
-            let mask =
-                Tensor::from_vec(mask, (6, 5), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-            let masked = scores.broadcast_add(&mask).unwrap();
-            let composed = ops::softmax(&masked, 2).unwrap();
-            same(&[&scores], &causal_softmax(&scores, 3).unwrap(), &composed);
+            for window in [usize::MAX, 2] {
+                let visible = |row: usize, column: usize| {
+                    let position = 2 + row % 3;
+                    column <= position && position - column < window
+                };
+                let mask: Vec<f64> = (0..30)
+                    .map(|i| if visible(i / 5, i % 5) { 0.0 } else { f64::NEG_INFINITY })
+                    .collect();
+                let mask =
+                    Tensor::from_vec(mask, (6, 5), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+                let composed = ops::softmax(&scores.broadcast_add(&mask).unwrap(), 2).unwrap();
+                same(&[&scores], &causal_softmax(&scores, 3, Some(window)).unwrap(), &composed);
+            }
 
             let x = random(&[2, 2, 4, 6], dtype);
             let (cos, sin) = (random(&[4, 3], dtype), random(&[4, 3], dtype));

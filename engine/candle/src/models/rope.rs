@@ -25,14 +25,28 @@ pub(crate) struct Angles {
 
 impl Rope {
     pub(crate) fn new(config: &DecoderConfig) -> Self {
+        Self::of(config, config.rope_theta, &config.rope_scaling)
+    }
+
+    /// That of local layers: the same, unless they have a base of their own, which is not stretched.
+    pub(crate) fn local(config: &DecoderConfig) -> Self {
+        match config.local_rope_theta {
+            Some(theta) => Self::of(config, theta, &RopeScaling::None),
+            None => Self::new(config),
+        }
+    }
+
+    fn of(config: &DecoderConfig, theta: f64, scaling: &RopeScaling) -> Self {
         let half = config.head_dim / 2;
         let frequencies = (0..half)
-            .map(|i| {
-                let plain = config.rope_theta.powf(-(i as f64) / half as f64);
-                stretched(plain, i, &config.rope_scaling)
-            })
+            .map(|i| stretched(theta.powf(-(i as f64) / half as f64), i, scaling))
             .collect();
         Self { frequencies, layout: config.rope_layout }
+    }
+
+    /// Radians a position, `head_dim / 2` of them.
+    pub(crate) fn frequencies(&self) -> &[f64] {
+        &self.frequencies
     }
 
     /// Angles of the positions from `start` on.

@@ -24,7 +24,7 @@ mod source;
 mod types;
 
 pub(crate) use config::gguf_config;
-pub(crate) use source::GgufSource;
+pub(crate) use source::{GgufSource, Names};
 pub use types::TensorType;
 
 const MAGIC: [u8; 4] = *b"GGUF";

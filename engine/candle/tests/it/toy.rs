@@ -13,7 +13,7 @@ use candle_core::{
         gguf_file::{self, Value},
     },
 };
-use hearth_engine_candle::models::{Architecture, DecoderConfig, RopeScaling};
+use hearth_engine_candle::models::{Architecture, DecoderConfig, LocalLayers, RopeScaling};
 use serde_json::json;
 
 /// A description and weights to go with it, by Hugging Face's names.
@@ -38,9 +38,31 @@ pub(crate) fn config() -> DecoderConfig {
 }
 
 /// One description of each family.
-pub(crate) fn families() -> [DecoderConfig; 3] {
+pub(crate) fn families() -> [DecoderConfig; 7] {
+    let of = |architecture| {
+        let DecoderConfig { layers, kv_heads, tied_embeddings, .. } = config();
+        let family = DecoderConfig::family(architecture, VOCAB, 32, 4, 64, 96);
+        DecoderConfig { layers, kv_heads, tied_embeddings, ..family }
+    };
     [
         config(),
+        of(Architecture::Mistral),
+        DecoderConfig { sliding_window: Some(3), ..of(Architecture::Phi3) },
+        DecoderConfig {
+            sliding_window: Some(3),
+            attention_softcap: Some(50.0),
+            final_softcap: Some(30.0),
+            tied_embeddings: true,
+            ..of(Architecture::Gemma2)
+        },
+        DecoderConfig {
+            layers: 3,
+            sliding_window: Some(3),
+            local_layers: LocalLayers::AllButEvery(3),
+            head_dim: 16,
+            tied_embeddings: true,
+            ..of(Architecture::Gemma3)
+        },
         DecoderConfig { architecture: Architecture::Qwen2, qkv_bias: true, ..config() },
         DecoderConfig {
             architecture: Architecture::Qwen3,
@@ -122,9 +144,21 @@ impl Toy {
             .weights
             .iter()
             .filter(|(name, _)| keep(name))
-            .map(|(name, tensor)| (name.clone(), tensor.to_dtype(dtype).unwrap()))
+            .map(|(name, tensor)| {
+                (name.clone(), self.stored(name, tensor).to_dtype(dtype).unwrap())
+            })
             .collect();
         candle_core::safetensors::save(&tensors, path).unwrap();
+    }
+
+    fn is_gemma(&self) -> bool {
+        matches!(self.config.architecture, Architecture::Gemma2 | Architecture::Gemma3)
+    }
+
+    /// Gemma's checkpoints hold what norms are above one.
+    fn stored(&self, name: &str, tensor: &Tensor) -> Tensor {
+        let from_one = self.is_gemma() && name.ends_with("norm.weight");
+        if from_one { (tensor - 1.0).unwrap() } else { tensor.clone() }
     }
 
     pub(crate) fn config_json(&self) -> serde_json::Value {
@@ -142,7 +176,21 @@ impl Toy {
             "rms_norm_eps": config.rms_eps,
             "rope_theta": config.rope_theta,
             "tie_word_embeddings": config.tied_embeddings,
+            "sliding_window": config.sliding_window,
         });
+        if self.is_gemma() {
+            json["hidden_activation"] = "gelu_pytorch_tanh".into();
+            json["query_pre_attn_scalar"] = config.head_dim.into();
+            json["attn_logit_softcapping"] = config.attention_softcap.into();
+            json["final_logit_softcapping"] = config.final_softcap.into();
+        } else {
+            json["hidden_act"] = "silu".into();
+        }
+        if let LocalLayers::AllButEvery(every) = config.local_layers {
+            let kinds = ["full_attention", "sliding_attention"];
+            let kind = |layer: usize| kinds[usize::from(layer % every != 0)];
+            json["layer_types"] = (1..=config.layers).map(kind).collect();
+        }
         if let RopeScaling::Llama3 {
             factor,
             low_freq_factor,
@@ -163,6 +211,7 @@ impl Toy {
 
     /// A GGUF file with matrices as `dtype`, and `more` metadata and tensors besides.
     pub(crate) fn write_gguf(&self, path: &Path, dtype: GgmlDType, more: &[(&str, QTensor)]) {
+        let config = &self.config;
         let metadata = self.gguf_metadata();
         let metadata: Vec<(&str, &Value)> =
             metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
@@ -170,7 +219,10 @@ impl Toy {
         for (name, tensor) in &self.weights {
             let tensor = self.gguf_layout(name, tensor);
             let dtype = if tensor.rank() == 1 { GgmlDType::F32 } else { dtype };
-            tensors.push((gguf_name(name), QTensor::quantize(&tensor, dtype).unwrap()));
+            tensors.push((
+                gguf_name(name, config.post_norms),
+                QTensor::quantize(&tensor, dtype).unwrap(),
+            ));
         }
         let mut tensors: Vec<(&str, &QTensor)> =
             tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
@@ -183,7 +235,9 @@ impl Toy {
     fn gguf_layout(&self, name: &str, tensor: &Tensor) -> Tensor {
         let config = &self.config;
         let heads = match name {
-            _ if config.architecture != Architecture::Llama => return tensor.clone(),
+            _ if !matches!(config.architecture, Architecture::Llama | Architecture::Mistral) => {
+                return tensor.clone();
+            }
             _ if name.contains("q_proj") => config.heads,
             _ if name.contains("k_proj") => config.kv_heads,
             _ => return tensor.clone(),
@@ -195,7 +249,10 @@ impl Toy {
 
     fn gguf_metadata(&self) -> Vec<(String, Value)> {
         let config = &self.config;
-        let name = config.architecture.to_string();
+        let name = match config.architecture {
+            Architecture::Mistral => "llama".to_owned(),
+            other => other.to_string(),
+        };
         let number = |n: usize| Value::U32(n as u32);
         let mut metadata = vec![
             ("general.architecture".to_owned(), Value::String(name.clone())),
@@ -213,6 +270,20 @@ impl Toy {
             ("rope.freq_base", Value::F32(config.rope_theta as f32)),
         ] {
             metadata.push((format!("{name}.{key}"), value));
+        }
+        let caps = [
+            ("attn_logit_softcapping", config.attention_softcap),
+            ("final_logit_softcapping", config.final_softcap),
+        ];
+        for (key, cap) in caps {
+            let cap = cap.map(|cap| (format!("{name}.{key}"), Value::F32(cap as f32)));
+            metadata.extend(cap);
+        }
+        if let Some(window) = config.sliding_window {
+            metadata.push((format!("{name}.attention.sliding_window"), number(window)));
+        }
+        if let LocalLayers::AllButEvery(every) = config.local_layers {
+            metadata.push((format!("{name}.attention.sliding_window_pattern"), number(every)));
         }
         metadata.extend(vocabulary());
         metadata
@@ -248,14 +319,19 @@ fn vocabulary() -> Vec<(String, Value)> {
     .collect()
 }
 
-fn gguf_name(name: &str) -> String {
+fn gguf_name(name: &str, post_norms: bool) -> String {
+    let after_attention = if post_norms { "post_attention_norm" } else { "ffn_norm" };
     let renamed = [
+        ("pre_feedforward_layernorm", "ffn_norm"),
+        ("post_feedforward_layernorm", "post_ffw_norm"),
+        ("self_attn.qkv_proj", "attn_qkv"),
+        ("mlp.gate_up_proj", "ffn_up"),
         ("model.embed_tokens", "token_embd"),
         ("model.norm", "output_norm"),
         ("lm_head", "output"),
         ("model.layers", "blk"),
         ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
+        ("post_attention_layernorm", after_attention),
         ("self_attn.q_proj", "attn_q"),
         ("self_attn.k_proj", "attn_k"),
         ("self_attn.v_proj", "attn_v"),

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::*;
-use crate::models::{Architecture, RopeLayout, RopeScaling};
+use crate::models::{Architecture, LocalLayers, RopeLayout, RopeScaling};
 
 /// Two layers, grouped queries, heads that do not add up to the hidden size.
 fn toy() -> DecoderConfig {
@@ -27,7 +27,36 @@ fn toys() -> Vec<DecoderConfig> {
             rope_scaling: RopeScaling::Linear { factor: 2.0 },
             ..toy()
         },
+        DecoderConfig {
+            architecture: Architecture::Phi3,
+            joined_projections: true,
+            sliding_window: Some(2),
+            ..toy()
+        },
+        DecoderConfig {
+            norm_offset: 1.0,
+            attention_scale: Some(0.3),
+            attention_softcap: Some(2.0),
+            final_softcap: Some(3.0),
+            sliding_window: Some(3),
+            ..of_family(Architecture::Gemma2)
+        },
+        DecoderConfig {
+            sliding_window: Some(3),
+            local_layers: LocalLayers::AllButEvery(2),
+            rope_theta: 1000.0,
+            local_rope_theta: Some(50.0),
+            rope_scaling: RopeScaling::Linear { factor: 4.0 },
+            ..of_family(Architecture::Gemma3)
+        },
     ]
+}
+
+/// [`toy`] as the family has it.
+fn of_family(architecture: Architecture) -> DecoderConfig {
+    let DecoderConfig { layers, kv_heads, head_dim, .. } = toy();
+    let family = DecoderConfig::family(architecture, 11, 12, 4, 10, 32);
+    DecoderConfig { layers, kv_heads, head_dim, ..family }
 }
 
 /// Reproducible numbers in -1..1, without a random number generator.
@@ -40,7 +69,7 @@ fn number(seed: usize) -> f64 {
 fn variables(config: &DecoderConfig, dtype: DType) -> Vec<(String, Var)> {
     let mut seed = 0;
     let mut variable = |(name, shape): (String, Vec<usize>)| {
-        let around = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+        let around = if name.ends_with("norm.weight") { 1.0 - config.norm_offset } else { 0.0 };
         let count = shape.iter().product();
         let values: Vec<f64> = (0..count).map(|i| around + 0.5 * number(seed + i)).collect();
         seed += count;

@@ -7,9 +7,7 @@ use hearth_engine_api::LoadError;
 
 use super::{GgufHeader, unsupported};
 use crate::{
-    models::{
-        Activation, Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling, malformed,
-    },
+    models::{Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling, malformed},
     weights::{
         Progress, io_error,
         reading::{Place, Plain},
@@ -24,9 +22,47 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
     let name = header
         .text("general.architecture")
         .ok_or_else(|| malformed("general.architecture is missing"))?;
-    let architecture = Architecture::from_name(name)
-        .ok_or_else(|| unsupported(format!("architecture {name:?}")))?;
+    let architecture = Architecture::from_name(name).ok_or_else(|| unknown_architecture(name))?;
     let fields = Fields { header, prefix: name };
+    refuse_variants(&fields)?;
+    let (hidden, heads) =
+        (fields.required("embedding_length")?, fields.required("attention.head_count")?);
+    let vocab = vocabulary(header, hidden)?;
+    let context_tokens = fields.required("context_length")?;
+    let ffn = fields.required("feed_forward_length")?;
+    let family = DecoderConfig::family(architecture, vocab, hidden, heads, ffn, context_tokens);
+    let head_dim = head_size(&fields, hidden, heads)?;
+    let has = |tensor: &str| header.tensors().contains_key(tensor);
+    let mut config = DecoderConfig {
+        layers: fields.required("block_count")?,
+        kv_heads: fields.optional("attention.head_count_kv")?.unwrap_or(heads),
+        head_dim,
+        rope_theta: fields.float("rope.freq_base").unwrap_or(family.rope_theta),
+        rope_scaling: scaling(&fields, path, head_dim)?,
+        rope_layout: match architecture {
+            Architecture::Llama | Architecture::Mistral => RopeLayout::Interleaved,
+            _ => RopeLayout::HalfSplit,
+        },
+        rms_eps: fields.float("attention.layer_norm_rms_epsilon").unwrap_or(family.rms_eps),
+        qkv_bias: has("blk.0.attn_q.bias"),
+        output_bias: has("blk.0.attn_output.bias"),
+        qk_norm: has("blk.0.attn_q_norm.weight"),
+        joined_projections: has("blk.0.attn_qkv.weight"),
+        tied_embeddings: !has("output.weight"),
+        ..family
+    };
+    local_layers(&mut config, &fields)?;
+    gemma_figures(&mut config, &fields);
+    config.validate()?;
+    Ok(config)
+}
+
+fn unknown_architecture(name: &str) -> LoadError {
+    unsupported(format!("architecture {name:?}; it is {} that run", Architecture::SUPPORTED))
+}
+
+fn refuse_variants(fields: &Fields<'_>) -> Result<(), LoadError> {
+    let header = fields.header;
     if let Some(count) = header.integer("split.count").filter(|&count| count > 1) {
         return Err(unsupported(format!("a GGUF split into {count} files; merge them into one")));
     }
@@ -37,8 +73,10 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
     if fields.optional("expert_count")?.is_some_and(|count| count > 0) {
         return Err(unsupported("a mixture of experts"));
     }
-    let (hidden, heads) =
-        (fields.required("embedding_length")?, fields.required("attention.head_count")?);
+    Ok(())
+}
+
+fn head_size(fields: &Fields<'_>, hidden: usize, heads: usize) -> Result<usize, LoadError> {
     let head_dim = match fields.optional("attention.key_length")? {
         Some(length) => length,
         None if heads > 0 && hidden.is_multiple_of(heads) => hidden / heads,
@@ -54,42 +92,54 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
             return Err(unsupported(what));
         }
     }
-    let rms_eps = fields.header.float(&fields.key("attention.layer_norm_rms_epsilon"));
-    let has = |tensor: &str| header.tensors().contains_key(tensor);
-    let config = DecoderConfig {
-        architecture,
-        hidden,
-        layers: fields.required("block_count")?,
-        heads,
-        kv_heads: fields.optional("attention.head_count_kv")?.unwrap_or(heads),
-        head_dim,
-        ffn: fields.required("feed_forward_length")?,
-        vocab: vocabulary(header, hidden)?,
-        context_tokens: fields.required("context_length")?,
-        rope_theta: header.float(&fields.key("rope.freq_base")).unwrap_or(10_000.0),
-        rope_scaling: scaling(&fields, path, head_dim)?,
-        rope_layout: match architecture {
-            Architecture::Llama => RopeLayout::Interleaved,
-            Architecture::Qwen2 | Architecture::Qwen3 => RopeLayout::HalfSplit,
-        },
-        rms_eps: rms_eps.unwrap_or(1e-5),
-        qkv_bias: has("blk.0.attn_q.bias"),
-        output_bias: has("blk.0.attn_output.bias"),
-        qk_norm: has("blk.0.attn_q_norm.weight"),
-        tied_embeddings: !has("output.weight"),
-        activation: Activation::Silu,
-        norm_offset: 0.0,
-        post_norms: false,
-        embedding_scale: 1.0,
-        attention_scale: None,
-        attention_softcap: None,
-        final_softcap: None,
-        sliding_window: None,
-        local_layers: LocalLayers::All,
-        local_rope_theta: None,
+    Ok(head_dim)
+}
+
+/// The sliding window and the layers that have one.
+fn local_layers(config: &mut DecoderConfig, fields: &Fields<'_>) -> Result<(), LoadError> {
+    const PATTERN: &str = "attention.sliding_window_pattern";
+    config.sliding_window = match fields.optional("attention.sliding_window")? {
+        // Its oldest files leave out what all models of the family have in common.
+        None if config.architecture == Architecture::Gemma2 => Some(4096),
+        window => window.filter(|&window| window > 0),
     };
-    config.validate()?;
-    Ok(config)
+    match fields.header.metadata.get(&fields.key(PATTERN)) {
+        None => {}
+        Some(Value::Array(layers)) => {
+            let local = |value: &Value| match value {
+                Value::Bool(local) => Ok(*local),
+                _ => Err(malformed(format!("{PATTERN} holds something else than yes and no"))),
+            };
+            let layers = layers.iter().map(local).collect::<Result<Vec<bool>, _>>()?;
+            config.set_local_layers(&layers)?;
+        }
+        Some(_) => {
+            config.local_layers = match fields.required(PATTERN)? {
+                0 => LocalLayers::All,
+                every => LocalLayers::AllButEvery(every),
+            };
+        }
+    }
+    if let Some(theta) = fields.float("rope.freq_base_swa") {
+        config.local_rope_theta = Some(theta);
+    }
+    Ok(())
+}
+
+/// Caps and scales of Gemma. Files leave out the scale of the largest models, which is told from their layers.
+fn gemma_figures(config: &mut DecoderConfig, fields: &Fields<'_>) {
+    let cap = |key: &str| fields.float(key).filter(|&cap| cap != 0.0);
+    let (default_scores, default_logits, largest_layers) = match config.architecture {
+        Architecture::Gemma2 => (Some(50.0), Some(30.0), 46),
+        Architecture::Gemma3 => (None, None, 62),
+        _ => return,
+    };
+    config.attention_softcap = cap("attn_logit_softcapping").or(default_scores);
+    config.final_softcap = cap("final_logit_softcapping").or(default_logits);
+    if config.layers == largest_layers {
+        let width = config.hidden as f64 / config.heads.max(1) as f64;
+        config.attention_scale = Some(width.sqrt().recip());
+    }
 }
 
 struct Fields<'a> {
@@ -100,6 +150,10 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.prefix)
+    }
+
+    fn float(&self, name: &str) -> Option<f64> {
+        self.header.float(&self.key(name))
     }
 
     fn optional(&self, name: &str) -> Result<Option<usize>, LoadError> {
@@ -133,9 +187,9 @@ fn scaling(fields: &Fields<'_>, path: &Path, head_dim: usize) -> Result<RopeScal
     if header.tensors().contains_key(ROPE_FACTORS) {
         return Ok(RopeScaling::Factors(rope_factors(header, path, head_dim)?));
     }
-    let factor = header.float(&fields.key("rope.scaling.factor"));
+    let factor = fields.float("rope.scaling.factor");
     match header.text(&fields.key("rope.scaling.type")) {
-        None | Some("none") => Ok(match header.float(&fields.key("rope.scale_linear")) {
+        None | Some("none") => Ok(match fields.float("rope.scale_linear") {
             Some(factor) if factor != 1.0 => RopeScaling::Linear { factor },
             _ => RopeScaling::None,
         }),

@@ -18,6 +18,7 @@ use crate::weights::{
 /// An open GGUF file.
 pub(crate) struct GgufSource<'a> {
     header: &'a GgufHeader,
+    names: Names,
     file: File,
     path: &'a Path,
     progress: Progress<'a>,
@@ -30,7 +31,7 @@ impl<'a> GgufSource<'a> {
         progress: Progress<'a>,
     ) -> Result<Self, LoadError> {
         let file = File::open(path).map_err(|source| io_error(path, source))?;
-        Ok(Self { header, file, path, progress })
+        Ok(Self { header, names: Names::of(header), file, path, progress })
     }
 
     fn entry(
@@ -38,7 +39,7 @@ impl<'a> GgufSource<'a> {
         name: &str,
         shape: &[usize],
     ) -> Result<(&'a TensorEntry, GgmlDType), LoadError> {
-        let own_name = gguf_name(name).ok_or_else(|| wrong_shape(name, shape, &[]))?;
+        let own_name = self.names.gguf(name).ok_or_else(|| wrong_shape(name, shape, &[]))?;
         let entry = self.header.tensors().get(&own_name);
         let entry = entry.ok_or_else(|| wrong_shape(&own_name, shape, &[]))?;
         if entry.shape != shape {
@@ -75,7 +76,7 @@ impl<'a> GgufSource<'a> {
 
 impl WeightSource for GgufSource<'_> {
     fn contains(&self, name: &str) -> bool {
-        gguf_name(name).is_some_and(|name| self.header.tensors().contains_key(&name))
+        self.names.gguf(name).is_some_and(|name| self.header.tensors().contains_key(&name))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Tensor, LoadError> {
@@ -90,32 +91,49 @@ impl WeightSource for GgufSource<'_> {
     }
 }
 
-/// `blk.0.attn_q.weight` for `model.layers.0.self_attn.q_proj.weight`, and so on.
-fn gguf_name(name: &str) -> Option<String> {
-    let whole = match name {
-        "model.embed_tokens.weight" => Some("token_embd.weight"),
-        "model.norm.weight" => Some("output_norm.weight"),
-        "lm_head.weight" => Some("output.weight"),
-        _ => None,
-    };
-    if let Some(whole) = whole {
-        return Some(whole.into());
+/// What a GGUF calls the tensors, which differs where a norm also follows attention and feed-forward.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    post_norms: bool,
+}
+
+impl Names {
+    pub(crate) fn of(header: &GgufHeader) -> Self {
+        Self { post_norms: header.tensors().contains_key("blk.0.post_attention_norm.weight") }
     }
-    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let (part, suffix) = part.rsplit_once('.')?;
-    let part = match part {
-        "input_layernorm" => "attn_norm",
-        "self_attn.q_proj" => "attn_q",
-        "self_attn.k_proj" => "attn_k",
-        "self_attn.v_proj" => "attn_v",
-        "self_attn.o_proj" => "attn_output",
-        "self_attn.q_norm" => "attn_q_norm",
-        "self_attn.k_norm" => "attn_k_norm",
-        "post_attention_layernorm" => "ffn_norm",
-        "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
-        "mlp.down_proj" => "ffn_down",
-        _ => return None,
-    };
-    Some(format!("blk.{layer}.{part}.{suffix}"))
+
+    /// `blk.0.attn_q.weight` for `model.layers.0.self_attn.q_proj.weight`, and so on.
+    pub(crate) fn gguf(self, name: &str) -> Option<String> {
+        let whole = match name {
+            "model.embed_tokens.weight" => Some("token_embd.weight"),
+            "model.norm.weight" => Some("output_norm.weight"),
+            "lm_head.weight" => Some("output.weight"),
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            return Some(whole.into());
+        }
+        let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
+        let (part, suffix) = part.rsplit_once('.')?;
+        let part = match part {
+            "input_layernorm" => "attn_norm",
+            "self_attn.q_proj" => "attn_q",
+            "self_attn.k_proj" => "attn_k",
+            "self_attn.v_proj" => "attn_v",
+            "self_attn.qkv_proj" => "attn_qkv",
+            "self_attn.o_proj" => "attn_output",
+            "self_attn.q_norm" => "attn_q_norm",
+            "self_attn.k_norm" => "attn_k_norm",
+            "post_attention_layernorm" if self.post_norms => "post_attention_norm",
+            "post_attention_layernorm" => "ffn_norm",
+            "pre_feedforward_layernorm" => "ffn_norm",
+            "post_feedforward_layernorm" => "post_ffw_norm",
+            "mlp.gate_proj" => "ffn_gate",
+            // Gate and up together go by the name of the latter.
+            "mlp.up_proj" | "mlp.gate_up_proj" => "ffn_up",
+            "mlp.down_proj" => "ffn_down",
+            _ => return None,
+        };
+        Some(format!("blk.{layer}.{part}.{suffix}"))
+    }
 }
