@@ -17,19 +17,19 @@ pub use rope::{Rope, RopeLayout, rope};
 /// Values a thread should have for itself before others are called in: some ten microseconds of work.
 const VALUES_PER_THREAD: usize = 16 * 1024;
 
-/// `out = silu(gate) * up`, value by value.
-pub fn swiglu(team: &Team, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    zip(team, Isa::detect(), Zip::Swiglu, Some((gate, up)), out);
+/// `gate = silu(gate) * up`, value by value.
+pub fn swiglu(team: &Team, up: &[f32], gate: &mut [f32]) {
+    zip(team, Isa::detect(), Zip::Swiglu, Some(up), gate);
 }
 
-/// `out = gelu(gate) * up`, value by value, with the approximation of gelu by tanh.
-pub fn geglu_tanh(team: &Team, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    zip(team, Isa::detect(), Zip::GegluTanh, Some((gate, up)), out);
+/// `gate = gelu(gate) * up`, value by value, with the approximation of gelu by tanh.
+pub fn geglu_tanh(team: &Team, up: &[f32], gate: &mut [f32]) {
+    zip(team, Isa::detect(), Zip::GegluTanh, Some(up), gate);
 }
 
 /// `out += x`, value by value.
 pub fn add(team: &Team, x: &[f32], out: &mut [f32]) {
-    zip(team, Isa::detect(), Zip::Add, Some((x, x)), out);
+    zip(team, Isa::detect(), Zip::Add, Some(x), out);
 }
 
 /// `x *= factor`, value by value.
@@ -42,12 +42,12 @@ pub fn softcap(team: &Team, x: &mut [f32], cap: f32) {
     zip(team, Isa::detect(), Zip::Softcap(cap), None, x);
 }
 
-/// What becomes of a value `o` of the output and the values `a` and `b` at its place.
+/// What becomes of a value `o` of the output and the value `a` at its place.
 #[derive(Clone, Copy)]
 enum Zip {
-    /// `silu(a) * b`
+    /// `silu(o) * a`
     Swiglu,
-    /// `gelu(a) * b`
+    /// `gelu(o) * a`
     GegluTanh,
     /// `o + a`
     Add,
@@ -57,22 +57,20 @@ enum Zip {
     Softcap(f32),
 }
 
-/// Inputs are absent where the output alone is read.
-fn zip(team: &Team, isa: Isa, function: Zip, inputs: Option<(&[f32], &[f32])>, out: &mut [f32]) {
-    if let Some((a, b)) = inputs {
-        assert!(a.len() == out.len() && b.len() == out.len(), "values do not pair up");
+/// The input is absent where the output alone is read.
+fn zip(team: &Team, isa: Isa, function: Zip, input: Option<&[f32]>, out: &mut [f32]) {
+    if let Some(a) = input {
+        assert!(a.len() == out.len(), "values do not pair up");
     }
     team.rows_mut(out, 1, VALUES_PER_THREAD, &|first, out| {
-        let range = first..first + out.len();
-        let (a, b) = inputs.map_or((&[][..], &[][..]), |(a, b)| (&a[range.clone()], &b[range]));
-        dispatch(isa, ZipKernel { function, a, b, out });
+        let a = input.map_or(&[][..], |a| &a[first..first + out.len()]);
+        dispatch(isa, ZipKernel { function, a, out });
     });
 }
 
 struct ZipKernel<'a> {
     function: Zip,
     a: &'a [f32],
-    b: &'a [f32],
     out: &'a mut [f32],
 }
 
@@ -81,11 +79,11 @@ impl Kernel for ZipKernel<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { function, a, b, out } = self;
+        let Self { function, a, out } = self;
         match function {
-            Zip::Swiglu => zip_lanes(s, a, b, out, |a, b, _| s.mul(math::silu(s, a), b)),
-            Zip::GegluTanh => zip_lanes(s, a, b, out, |a, b, _| s.mul(math::gelu_tanh(s, a), b)),
-            Zip::Add => zip_lanes(s, a, b, out, |a, _, o| s.add(o, a)),
+            Zip::Swiglu => zip_lanes(s, a, out, |a, o| s.mul(math::silu(s, o), a)),
+            Zip::GegluTanh => zip_lanes(s, a, out, |a, o| s.mul(math::gelu_tanh(s, o), a)),
+            Zip::Add => zip_lanes(s, a, out, |a, o| s.add(o, a)),
             Zip::Scale(factor) => {
                 let factor = s.splat(factor);
                 map_lanes(s, out, |o| s.mul(o, factor));
@@ -98,23 +96,16 @@ impl Kernel for ZipKernel<'_> {
     }
 }
 
-/// `out = f(a, b, out)` by lanes.
+/// `out = f(a, out)` by lanes.
 #[inline(always)]
-fn zip_lanes<S: Simd>(
-    s: S,
-    a: &[f32],
-    b: &[f32],
-    out: &mut [f32],
-    f: impl Fn(S::F, S::F, S::F) -> S::F,
-) {
+fn zip_lanes<S: Simd>(s: S, a: &[f32], out: &mut [f32], f: impl Fn(S::F, S::F) -> S::F) {
     let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
     let (out, out_rest) = out.as_chunks_mut::<LANES>();
-    for ((a, b), o) in a.iter().zip(b).zip(out) {
-        s.store(f(s.load(a), s.load(b), s.load(o)), o);
+    for (a, o) in a.iter().zip(out) {
+        s.store(f(s.load(a), s.load(o)), o);
     }
     if !out_rest.is_empty() {
-        let o = f(load_part(s, a_rest), load_part(s, b_rest), load_part(s, out_rest));
+        let o = f(load_part(s, a_rest), load_part(s, out_rest));
         out_rest.copy_from_slice(&s.to_array(o)[..out_rest.len()]);
     }
 }

@@ -24,13 +24,13 @@ impl Rope {
     /// Replaces what it holds by the angles `position * frequency`, one row for each of `positions`; each pair of values has
     /// its frequency, in radians a position. Cosines and sines are multiplied by `magnitude` (1 but for some ways to stretch
     /// the context). Angles are taken in F64, so far positions are as exact as near ones.
-    pub fn fill(&mut self, frequencies: &[f32], magnitude: f32, positions: &[u32]) {
+    pub fn fill(&mut self, frequencies: &[f64], magnitude: f32, positions: &[u32]) {
         self.half = frequencies.len();
         self.cos.clear();
         self.sin.clear();
         for position in positions {
             for frequency in frequencies {
-                let (sin, cos) = (f64::from(*position) * f64::from(*frequency)).sin_cos();
+                let (sin, cos) = (f64::from(*position) * frequency).sin_cos();
                 self.cos.push(cos as f32 * magnitude);
                 self.sin.push(sin as f32 * magnitude);
             }
