@@ -26,6 +26,7 @@
 
 mod backend;
 mod checkpoint;
+mod embedding;
 pub mod inspect;
 pub mod models;
 mod sample;
@@ -36,6 +37,7 @@ mod workers;
 
 pub use backend::CandleBackend;
 pub use checkpoint::Checkpoint;
+pub use embedding::CandleEmbedder;
 pub use sample::{Candidate, Sampler, candidates, largest};
 
 use hearth_engine_api::EngineError;

@@ -3,6 +3,7 @@
 mod beside;
 #[cfg(test)]
 mod tests;
+mod vocab_txt;
 
 use std::{
     collections::{HashMap, HashSet},

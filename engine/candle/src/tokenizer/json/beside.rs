@@ -72,7 +72,7 @@ fn id_list(value: &Value) -> Vec<u32> {
     }
 }
 
-fn read_json(path: &Path) -> Result<Option<Value>, LoadError> {
+pub(super) fn read_json(path: &Path) -> Result<Option<Value>, LoadError> {
     if !path.is_file() {
         return Ok(None);
     }
