@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wasmtime", &["hearth-runner", "hearth-compiler"]),
     ("egui", &["hearth-gui"]),
     ("eframe", &["hearth-gui"]),
-    ("clap", &["hearth-cli", "hearth-starter", "hearth-xtask"]),
+    ("clap", &["hearth-bench", "hearth-cli", "hearth-starter", "hearth-xtask"]),
 ];
 
 fn metadata() -> Metadata {

@@ -1,0 +1,122 @@
+//! `cargo xtask bench`: see `cargo xtask bench help`.
+#![forbid(unsafe_code)]
+
+use std::{path::PathBuf, process::ExitCode, thread};
+
+use clap::{Args, Parser, Subcommand};
+use hearth_bench::{BenchError, Peers, Plan, Report, SubjectOptions};
+
+/// Measures the engine beside other engines, all on the same files, in turn.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Subcommand)]
+enum Work {
+    /// Single tokens after 512: tokens a second, and the share of the read bandwidth.
+    Decode(Options),
+    /// Prompts of 512 and 4096 tokens, first pass included.
+    Prefill(Options),
+    /// Cost of a token from 512 to 8k tokens of context.
+    Growth(Options),
+    /// From start to first token, and peak memory.
+    Load(Options),
+    /// Every table.
+    All(Options),
+    /// Our side of a measurement, in a process of its own.
+    #[command(hide = true)]
+    Subject {
+        #[arg(long)]
+        model: PathBuf,
+        #[arg(long)]
+        threads: usize,
+        #[arg(long)]
+        pass: String,
+    },
+}
+
+#[derive(Args)]
+struct Options {
+    /// A GGUF file; may be given several times.
+    #[arg(long = "model", required = true)]
+    models: Vec<PathBuf>,
+    /// llama.cpp's `llama-bench`.
+    #[arg(long, env = "HEARTH_BENCH_LLAMA")]
+    llama_bench: Option<PathBuf>,
+    /// ik_llama.cpp's `llama-bench`.
+    #[arg(long, env = "HEARTH_BENCH_IK")]
+    ik_bench: Option<PathBuf>,
+    /// llama.cpp's `llama-server`.
+    #[arg(long, env = "HEARTH_BENCH_SERVER")]
+    llama_server: Option<PathBuf>,
+    /// Threads every side computes with; all cores unless given.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Turns of each side.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Jobs in the table of jobs.
+    #[arg(long, default_value_t = 16)]
+    jobs: usize,
+    /// Write everything, with each reading, to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[expect(clippy::print_stderr, reason = "a command-line tool")]
+fn main() -> ExitCode {
+    match perform(Arguments::parse().work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command-line tool")]
+fn perform(work: Work) -> Result<(), BenchError> {
+    use hearth_bench::Subcommand as Tables;
+    let (which, options) = match work {
+        Work::Subject { model, threads, pass } => {
+            println!("{}", hearth_bench::run_subject(&SubjectOptions { model, threads, pass })?);
+            return Ok(());
+        }
+        Work::Decode(options) => (Tables::Decode, options),
+        Work::Prefill(options) => (Tables::Prefill, options),
+        Work::Growth(options) => (Tables::Growth, options),
+        Work::Load(options) => (Tables::Load, options),
+        Work::All(options) => (Tables::All, options),
+    };
+    measure(which, options)
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+fn measure(which: hearth_bench::Subcommand, options: Options) -> Result<(), BenchError> {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let plan = Plan {
+        models: options.models,
+        peers: Peers {
+            llama_bench: options.llama_bench,
+            ik_bench: options.ik_bench,
+            llama_server: options.llama_server,
+        },
+        threads: options.threads.unwrap_or_else(cores),
+        rounds: options.rounds.max(1),
+        jobs: options.jobs,
+    };
+    let report = hearth_bench::run(which, &plan, &mut |line| eprintln!("{line}"), &mut |table| {
+        println!("{}", table.text())
+    })?;
+    println!("{}", report.head());
+    options.json.map_or(Ok(()), |path| write(&report, path))
+}
+
+fn write(report: &Report, path: PathBuf) -> Result<(), BenchError> {
+    let json = serde_json::to_vec_pretty(report)
+        .map_err(|error| BenchError::Refused(format!("the report: {error}")))?;
+    std::fs::write(&path, json).map_err(|source| BenchError::File { path, source })
+}

@@ -1,0 +1,3 @@
+//! Other engines' programs.
+
+pub(crate) mod llama_bench;

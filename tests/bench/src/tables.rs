@@ -1,0 +1,183 @@
+//! The tables, one a module, and the turns that all of them take.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::{
+    BenchError, Plan, Report,
+    figures::{Better, Readings},
+    machine,
+    model::ModelFile,
+    report::{Cell, Series, Table},
+    side::{Pass, Side, Timed},
+};
+
+mod decode;
+mod growth;
+mod load;
+mod prefill;
+
+/// Which tables to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subcommand {
+    /// Single tokens after 512.
+    Decode,
+    /// Prompts of 512 and 4096 tokens.
+    Prefill,
+    /// Cost of a token by its place in the context.
+    Growth,
+    /// From start to first token, and peak memory.
+    Load,
+    /// All of them.
+    All,
+}
+
+/// Makes tables. `on_table` gets each as it is ready, `on_progress` a line for each turn.
+///
+/// # Errors
+/// [`BenchError`], the first that any side meets.
+pub fn run(
+    which: Subcommand,
+    plan: &Plan,
+    on_progress: &mut dyn FnMut(&str),
+    on_table: &mut dyn FnMut(&Table),
+) -> Result<Report, BenchError> {
+    let models = plan.open_models()?;
+    let mut bench = Bench {
+        plan,
+        report: Report::new(plan.threads, plan.rounds),
+        versions: BTreeSet::new(),
+        on_progress,
+    };
+    bench.report.left_out = plan.left_out();
+    bench.report.models = models.iter().map(describe).collect();
+    let makers: [(Subcommand, Maker); 4] = [
+        (Subcommand::Decode, decode::table),
+        (Subcommand::Prefill, prefill::table),
+        (Subcommand::Growth, growth::table),
+        (Subcommand::Load, load::table),
+    ];
+    for (subcommand, maker) in makers {
+        if which == Subcommand::All || which == subcommand {
+            let table = maker(&mut bench, &models)?;
+            on_table(&table);
+            bench.report.tables.push(table);
+        }
+    }
+    bench.report.sides = bench.versions.into_iter().collect();
+    Ok(bench.report)
+}
+
+type Maker = fn(&mut Bench<'_>, &[ModelFile]) -> Result<Table, BenchError>;
+
+/// A run in progress.
+struct Bench<'a> {
+    plan: &'a Plan,
+    report: Report,
+    versions: BTreeSet<String>,
+    on_progress: &'a mut dyn FnMut(&str),
+}
+
+impl Bench<'_> {
+    /// Each side once a round, in another order every round, and the read bandwidth before each round.
+    /// `read` turns what a process took into named quantities.
+    fn in_turn(
+        &mut self,
+        model: &ModelFile,
+        sides: &[Side],
+        pass: Pass,
+        read: &dyn Fn(&Timed) -> Vec<(String, Better, f64)>,
+    ) -> Result<Outcome, BenchError> {
+        let mut outcome = Outcome::default();
+        for round in 0..self.plan.rounds {
+            outcome.bandwidth.push(machine::read_bandwidth(self.plan.threads));
+            for turn in 0..sides.len() {
+                let side = &sides[(round + turn) % sides.len()];
+                let timed = side.measure(model, pass, self.plan.threads)?;
+                if let Some(version) = &timed.version {
+                    self.versions.insert(format!("{}: {version}", side.name()));
+                }
+                let quantities = read(&timed);
+                self.tell(round, model, side.name(), &quantities);
+                for (name, better, value) in quantities {
+                    outcome.of(side.name(), &name, better).push(value);
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn tell(
+        &mut self,
+        round: usize,
+        model: &ModelFile,
+        side: &str,
+        what: &[(String, Better, f64)],
+    ) {
+        let figures: Vec<String> =
+            what.iter().map(|(name, _, value)| format!("{name} {value:.2}")).collect();
+        let load = machine::load_average().map_or(String::new(), |load| format!(" (load {load})"));
+        let line = format!("{}: {} {side}: {}{load}", round + 1, model.name, figures.join(", "));
+        (self.on_progress)(&line);
+    }
+}
+
+/// What all sides read on one model.
+struct Outcome {
+    readings: HashMap<(String, String), Readings>,
+    bandwidth: Readings,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self { readings: HashMap::new(), bandwidth: Readings::new(Better::More) }
+    }
+}
+
+impl Outcome {
+    fn of(&mut self, side: &str, quantity: &str, better: Better) -> &mut Readings {
+        let key = (side.to_owned(), quantity.to_owned());
+        self.readings.entry(key).or_insert_with(|| Readings::new(better))
+    }
+
+    fn get(&self, side: &Side, quantity: &str) -> Option<&Readings> {
+        self.readings.get(&(side.name().to_owned(), quantity.to_owned()))
+    }
+
+    /// Best, median, and how many times better ours is by each.
+    fn cells(&self, side: &Side, quantity: &str, digits: usize) -> Vec<Cell> {
+        let readings = self.get(side, quantity);
+        let (best, median) = readings.map_or((None, None), |r| (r.best(), r.median()));
+        let ratios = match (self.get(&Side::Hearth, quantity), readings) {
+            (Some(ours), Some(theirs)) if *side != Side::Hearth => ours.ratios(theirs),
+            _ => (None, None),
+        };
+        vec![
+            Cell::number(best, digits),
+            Cell::number(median, digits),
+            Cell::number(ratios.0, 2),
+            Cell::number(ratios.1, 2),
+        ]
+    }
+
+    /// Moves all readings into the table, in order.
+    fn keep(self, model: &ModelFile, table: &mut Table) {
+        let mut all: Vec<_> = self.readings.into_iter().collect();
+        all.push((("machine".into(), "read bandwidth, B/s".into()), self.bandwidth));
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        table.series.extend(all.into_iter().map(|((side, quantity), readings)| Series {
+            model: model.name.clone(),
+            side,
+            quantity,
+            readings,
+        }));
+    }
+}
+
+fn describe(model: &ModelFile) -> String {
+    format!(
+        "{}: {:.0} MiB, {:.0} MB of weights read a token",
+        model.name,
+        model.file_bytes as f64 / (1 << 20) as f64,
+        model.read_bytes as f64 / 1e6
+    )
+}
