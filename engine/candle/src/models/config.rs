@@ -86,8 +86,34 @@ pub enum RopeScaling {
         /// Context first trained on.
         original_context_tokens: usize,
     },
-    /// Divisors given one by one (`rope_freqs.weight` of a GGUF), `head_dim / 2` of them.
+    /// Divisors given one by one (`rope_freqs.weight` of a GGUF), `rotary_dim / 2` of them.
     Factors(Vec<f32>),
+    /// Phi-3's LongRoPE: divisors one by one, others where the context is longer than that first trained on.
+    Long {
+        /// Divisors in contexts up to `original_context_tokens`.
+        short: Vec<f32>,
+        /// Divisors in longer ones.
+        long: Vec<f32>,
+        /// Context first trained on.
+        original_context_tokens: usize,
+        /// What queries and keys are multiplied by as they are turned, in short contexts too.
+        magnitude: f64,
+    },
+}
+
+impl RopeScaling {
+    /// LongRoPE of a model whose longest context is `context_tokens`, with the magnitude its makers reckon from it
+    /// (Ding et al. 2024) unless the file gives another.
+    pub(crate) fn long(
+        (short, long): (Vec<f32>, Vec<f32>),
+        (original_context_tokens, context_tokens): (usize, usize),
+        magnitude: Option<f64>,
+    ) -> Self {
+        let times = context_tokens as f64 / original_context_tokens as f64;
+        let reckoned = (1.0 + times.ln() / (original_context_tokens as f64).ln()).sqrt();
+        let magnitude = magnitude.unwrap_or(if times > 1.0 { reckoned } else { 1.0 });
+        Self::Long { short, long, original_context_tokens, magnitude }
+    }
 }
 
 /// Everything that tells one decoder from another.
@@ -105,6 +131,8 @@ pub struct DecoderConfig {
     pub kv_heads: usize,
     /// Width of a head; even. `heads * head_dim` need not be `hidden`.
     pub head_dim: usize,
+    /// Values of a head that are turned, from the first on, where those are not all; even.
+    pub rotary_dim: Option<usize>,
     /// Width of the feed-forward layer.
     pub ffn: usize,
     /// Size of the vocabulary.
@@ -200,6 +228,7 @@ impl DecoderConfig {
             heads,
             kv_heads: heads,
             head_dim: hidden / heads.max(1),
+            rotary_dim: None,
             ffn,
             vocab,
             context_tokens: context,
@@ -262,6 +291,11 @@ impl DecoderConfig {
         }
     }
 
+    /// Values of a head that are turned, from the first on.
+    pub fn rotary_dim(&self) -> usize {
+        self.rotary_dim.unwrap_or(self.head_dim)
+    }
+
     /// What scores are multiplied by.
     pub fn attention_scale(&self) -> f64 {
         self.attention_scale.unwrap_or_else(|| (self.head_dim as f64).sqrt().recip())
@@ -322,6 +356,13 @@ impl DecoderConfig {
         if !self.head_dim.is_multiple_of(2) {
             return Err(malformed(format!("head size {} is odd", self.head_dim)));
         }
+        let turned = self.rotary_dim();
+        if !turned.is_multiple_of(2) || !(2..=self.head_dim).contains(&turned) {
+            return Err(malformed(format!(
+                "a rotary embedding of {turned} numbers in heads of {}",
+                self.head_dim
+            )));
+        }
         if self.context_tokens == 0 || self.context_tokens > MAX_CONTEXT_TOKENS {
             return Err(malformed(format!("context of {} tokens", self.context_tokens)));
         }
@@ -365,6 +406,10 @@ impl DecoderConfig {
 
     fn validate_scaling(&self) -> Result<(), LoadError> {
         let positive = |x: f64| x.is_finite() && x > 0.0;
+        let sound_divisors = |divisors: &[f32]| {
+            divisors.len() == self.rotary_dim() / 2
+                && divisors.iter().all(|&divisor| positive(f64::from(divisor)))
+        };
         let sound = match &self.rope_scaling {
             RopeScaling::None => true,
             RopeScaling::Linear { factor } => positive(*factor),
@@ -374,9 +419,12 @@ impl DecoderConfig {
                     && high_freq_factor.is_finite()
                     && high_freq_factor > low_freq_factor
             }
-            RopeScaling::Factors(factors) => {
-                factors.len() == self.head_dim / 2
-                    && factors.iter().all(|&factor| positive(f64::from(factor)))
+            RopeScaling::Factors(divisors) => sound_divisors(divisors),
+            RopeScaling::Long { short, long, original_context_tokens, magnitude } => {
+                sound_divisors(short)
+                    && sound_divisors(long)
+                    && *original_context_tokens > 0
+                    && positive(*magnitude)
             }
         };
         if sound { Ok(()) } else { Err(malformed(format!("rope scaling {:?}", self.rope_scaling))) }

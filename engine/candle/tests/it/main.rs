@@ -8,6 +8,7 @@
 mod backend;
 mod corrupt;
 mod data;
+mod families;
 mod embedding;
 mod formats;
 mod golden;

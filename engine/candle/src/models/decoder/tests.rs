@@ -27,11 +27,16 @@ fn toys() -> Vec<DecoderConfig> {
             rope_scaling: RopeScaling::Linear { factor: 2.0 },
             ..toy()
         },
+        DecoderConfig { sliding_window: Some(2), ..of_family(Architecture::Phi3) },
         DecoderConfig {
-            architecture: Architecture::Phi3,
-            joined_projections: true,
-            sliding_window: Some(2),
-            ..toy()
+            rotary_dim: Some(4),
+            rope_scaling: RopeScaling::Long {
+                short: vec![1.0, 1.1],
+                long: vec![1.0, 2.0],
+                original_context_tokens: 16,
+                magnitude: 1.2,
+            },
+            ..of_family(Architecture::Phi3)
         },
         DecoderConfig {
             norm_offset: 1.0,

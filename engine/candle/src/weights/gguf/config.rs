@@ -16,6 +16,8 @@ use crate::{
 };
 
 const ROPE_FACTORS: &str = "rope_freqs.weight";
+const ROPE_FACTORS_SHORT_LONG: [&str; 2] =
+    ["rope_factors_short.weight", "rope_factors_long.weight"];
 
 /// Describes the model in the file at `path`. Of the tensors' data, only the rotary factors are read.
 pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderConfig, LoadError> {
@@ -32,13 +34,16 @@ pub(crate) fn gguf_config(header: &GgufHeader, path: &Path) -> Result<DecoderCon
     let ffn = fields.required("feed_forward_length")?;
     let family = DecoderConfig::family(architecture, vocab, hidden, heads, ffn, context_tokens);
     let head_dim = head_size(&fields, hidden, heads)?;
+    let turned = fields.optional("rope.dimension_count")?.filter(|&turned| turned != head_dim);
+    let pairs = turned.unwrap_or(head_dim) / 2;
     let has = |tensor: &str| header.tensors().contains_key(tensor);
     let mut config = DecoderConfig {
         layers: fields.required("block_count")?,
         kv_heads: fields.optional("attention.head_count_kv")?.unwrap_or(heads),
         head_dim,
+        rotary_dim: turned,
         rope_theta: fields.float("rope.freq_base").unwrap_or(family.rope_theta),
-        rope_scaling: scaling(&fields, path, head_dim)?,
+        rope_scaling: scaling(&fields, path, (pairs, context_tokens))?,
         rope_layout: match architecture {
             Architecture::Llama | Architecture::Mistral => RopeLayout::Interleaved,
             _ => RopeLayout::HalfSplit,
@@ -84,13 +89,8 @@ fn head_size(fields: &Fields<'_>, hidden: usize, heads: usize) -> Result<usize, 
             return Err(malformed(format!("{hidden} numbers cannot be shared by {heads} heads")));
         }
     };
-    for (key, what) in [
-        ("attention.value_length", "values of another size than keys"),
-        ("rope.dimension_count", "a rotary embedding of part of a head"),
-    ] {
-        if fields.optional(key)?.is_some_and(|length| length != head_dim) {
-            return Err(unsupported(what));
-        }
+    if fields.optional("attention.value_length")?.is_some_and(|length| length != head_dim) {
+        return Err(unsupported("values of another size than keys"));
     }
     Ok(head_dim)
 }
@@ -182,10 +182,25 @@ fn vocabulary(header: &GgufHeader, hidden: usize) -> Result<usize, LoadError> {
     }
 }
 
-fn scaling(fields: &Fields<'_>, path: &Path, head_dim: usize) -> Result<RopeScaling, LoadError> {
+fn scaling(
+    fields: &Fields<'_>,
+    path: &Path,
+    (pairs, context_tokens): (usize, usize),
+) -> Result<RopeScaling, LoadError> {
     let header = fields.header;
-    if header.tensors().contains_key(ROPE_FACTORS) {
-        return Ok(RopeScaling::Factors(rope_factors(header, path, head_dim)?));
+    let has = |tensor: &str| header.tensors().contains_key(tensor);
+    if has(ROPE_FACTORS) {
+        return Ok(RopeScaling::Factors(rope_factors(header, path, ROPE_FACTORS, pairs)?));
+    }
+    if let [short, long] = ROPE_FACTORS_SHORT_LONG
+        && (has(short) || has(long))
+    {
+        let short = rope_factors(header, path, short, pairs)?;
+        let long = rope_factors(header, path, long, pairs)?;
+        let original = fields.optional("rope.scaling.original_context_length")?;
+        let original = original.unwrap_or(context_tokens);
+        let magnitude = fields.float("rope.scaling.attn_factor");
+        return Ok(RopeScaling::long((short, long), (original, context_tokens), magnitude));
     }
     let factor = fields.float("rope.scaling.factor");
     match header.text(&fields.key("rope.scaling.type")) {
@@ -201,25 +216,23 @@ fn scaling(fields: &Fields<'_>, path: &Path, head_dim: usize) -> Result<RopeScal
     }
 }
 
-fn rope_factors(header: &GgufHeader, path: &Path, head_dim: usize) -> Result<Vec<f32>, LoadError> {
-    let shape = [head_dim / 2];
-    let Some(entry) = header.tensors().get(ROPE_FACTORS) else {
-        return Err(wrong_shape(ROPE_FACTORS, &shape, &[]));
-    };
+fn rope_factors(
+    header: &GgufHeader,
+    path: &Path,
+    name: &str,
+    pairs: usize,
+) -> Result<Vec<f32>, LoadError> {
+    let shape = [pairs];
+    let entry = header.tensors().get(name).ok_or_else(|| wrong_shape(name, &shape, &[]))?;
     if entry.shape != shape {
-        return Err(wrong_shape(ROPE_FACTORS, &shape, &entry.shape));
+        return Err(wrong_shape(name, &shape, &entry.shape));
     }
     if entry.kind.to_string() != "F32" {
-        return Err(unsupported(format!("{ROPE_FACTORS} as {}", entry.kind)));
+        return Err(unsupported(format!("{name} as {}", entry.kind)));
     }
     let mut file = File::open(path).map_err(|source| io_error(path, source))?;
-    let place = Place {
-        name: ROPE_FACTORS,
-        path,
-        start: header.data_start() + entry.offset,
-        shape: &shape,
-    };
+    let place = Place { name, path, start: header.data_start() + entry.offset, shape: &shape };
     let mut ignore = |_share: f32| std::ops::ControlFlow::Continue(());
     let factors = place.read_plain(&mut file, Plain::F32, &mut Progress::new(1, &mut ignore))?;
-    factors.to_vec1().map_err(|error| malformed(format!("{ROPE_FACTORS}: {error}")))
+    factors.to_vec1().map_err(|error| malformed(format!("{name}: {error}")))
 }

@@ -19,6 +19,7 @@ struct Fields {
     intermediate_size: usize,
     vocab_size: usize,
     max_position_embeddings: usize,
+    original_max_position_embeddings: Option<usize>,
     rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
     rope_scaling: Option<Rope>,
@@ -74,6 +75,9 @@ struct Rope {
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<usize>,
     partial_rotary_factor: Option<f64>,
+    short_factor: Option<Vec<f32>>,
+    long_factor: Option<Vec<f32>>,
+    attention_factor: Option<f64>,
 }
 
 /// Describes the model of a `config.json`; `has_head` tells whether its weights include an output head.
@@ -92,17 +96,15 @@ pub(crate) fn json_config(json: &str, has_head: bool) -> Result<DecoderConfig, L
     refuse_variants(&fields, &family)?;
     let bias = fields.attention_bias.unwrap_or(false);
     let (rope, local_rope) = rope(&fields);
-    let turned = rope.partial_rotary_factor.or(fields.partial_rotary_factor);
-    if turned.is_some_and(|share| share != 1.0) {
-        return Err(unsupported("a rotary embedding of part of a head"));
-    }
+    let head_dim = head_size(&fields, &family)?;
     let mut config = DecoderConfig {
         layers: fields.num_hidden_layers,
         kv_heads: fields.num_key_value_heads.unwrap_or(heads),
-        head_dim: head_size(&fields, &family)?,
+        head_dim,
+        rotary_dim: turned(&fields, &rope, head_dim),
         rope_theta: rope.rope_theta.or(fields.rope_theta).unwrap_or(family.rope_theta),
         local_rope_theta: local_rope.or(fields.rope_local_base_freq).or(family.local_rope_theta),
-        rope_scaling: scaling(rope)?,
+        rope_scaling: scaling(rope, &fields)?,
         rms_eps: fields.rms_norm_eps.unwrap_or(match architecture {
             Architecture::Phi3 => 1e-5,
             _ => 1e-6,
@@ -232,7 +234,13 @@ fn rope(fields: &Fields) -> (Rope, Option<f64>) {
     }
 }
 
-fn scaling(rope: Rope) -> Result<RopeScaling, LoadError> {
+/// Values of a head that are turned, where those are not all.
+fn turned(fields: &Fields, rope: &Rope, head_dim: usize) -> Option<usize> {
+    let share = rope.partial_rotary_factor.or(fields.partial_rotary_factor)?;
+    Some((head_dim as f64 * share) as usize).filter(|&turned| turned != head_dim)
+}
+
+fn scaling(rope: Rope, fields: &Fields) -> Result<RopeScaling, LoadError> {
     let needed = |what: &str, value: Option<f64>| {
         value.ok_or_else(|| malformed(format!("config.json: rope scaling lacks {what}")))
     };
@@ -247,6 +255,16 @@ fn scaling(rope: Rope) -> Result<RopeScaling, LoadError> {
                 malformed("config.json: rope scaling lacks original_max_position_embeddings")
             })?,
         }),
+        // "su" is its older name.
+        Some("longrope" | "su") => {
+            let (Some(short), Some(long)) = (rope.short_factor, rope.long_factor) else {
+                return Err(malformed("config.json: rope scaling lacks short or long factors"));
+            };
+            let context = fields.max_position_embeddings;
+            let original = rope.original_max_position_embeddings;
+            let original = original.or(fields.original_max_position_embeddings).unwrap_or(context);
+            Ok(RopeScaling::long((short, long), (original, context), rope.attention_factor))
+        }
         Some(other) => Err(unsupported(format!("rope scaling {other:?}"))),
     }
 }
