@@ -8,8 +8,8 @@
 mod backend;
 mod corrupt;
 mod data;
-mod families;
 mod embedding;
+mod families;
 mod formats;
 mod golden;
 mod inspection;
