@@ -14,6 +14,7 @@ mod activations;
 mod bytes;
 mod format;
 mod isa;
+mod limits;
 mod matrix;
 mod ops;
 mod product;
@@ -25,6 +26,7 @@ pub use activations::{Activations, Forms};
 pub use bytes::Bytes;
 pub use format::Format;
 pub use isa::Isa;
+pub use limits::{dot_product_rate, read_bandwidth};
 pub use matrix::{Matrix, ShapeError};
 pub use ops::{
     Rope, RopeLayout, add, geglu_tanh, rms_norm, rms_norm_heads, rope, scale, softcap, swiglu,

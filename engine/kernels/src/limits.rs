@@ -1,0 +1,108 @@
+//! What this machine can do at most, measured: the limits that products come up against.
+use crate::{Isa, Team};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Read from memory by everyone, far more than caches hold.
+const BUFFER_BYTES: usize = 512 << 20;
+const LINE_BYTES: usize = 64;
+const CHUNK_LINES: usize = 1024;
+/// How far ahead of the reader the next lines are asked for.
+const AHEAD_BYTES: usize = 4096;
+const TRIES: usize = 3;
+const DOT_PRODUCT_STEPS: usize = 2_000_000;
+const DOT_PRODUCT_SUMS: usize = 16;
+const DOT_PRODUCT_LANES: usize = 64;
+
+/// The most bytes a second that the team reads from memory, in order and with no other work, in a few tries.
+pub fn read_bandwidth(team: &Team) -> f64 {
+    let bytes = vec![1_u8; BUFFER_BYTES];
+    let lines = bytes.as_chunks::<LINE_BYTES>().0;
+    let time = best(|| {
+        team.chunks(lines.len(), CHUNK_LINES, &|range| {
+            let mut sums = [0_u64; LINE_BYTES / 8];
+            for line in &lines[range] {
+                fetch(line.as_ptr().wrapping_add(AHEAD_BYTES));
+                for (sum, word) in sums.iter_mut().zip(line.as_chunks::<8>().0) {
+                    *sum ^= u64::from_ne_bytes(*word);
+                }
+            }
+            black_box(sums);
+        });
+    });
+    BUFFER_BYTES as f64 / time.as_secs_f64()
+}
+
+/// The most products of 8-bit integers a second that the team adds up, waiting for nothing, in a few tries. Nothing where
+/// the processor has no instruction for it that the kernels use.
+pub fn dot_product_rate(team: &Team) -> Option<f64> {
+    if Isa::detect() != Isa::Avx512 {
+        return None;
+    }
+    let time = best(|| team.run(&|_| dot_products(DOT_PRODUCT_STEPS)));
+    let products = DOT_PRODUCT_STEPS * DOT_PRODUCT_SUMS * DOT_PRODUCT_LANES * team.threads();
+    Some(products as f64 / time.as_secs_f64())
+}
+
+fn best(mut work: impl FnMut()) -> Duration {
+    let times = (0..TRIES).map(|_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    });
+    times.min().unwrap_or_default().max(Duration::from_nanos(1))
+}
+
+/// Asks for a line to be brought near.
+#[inline]
+fn fetch(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        #[expect(unsafe_code, reason = "a prefetch takes a pointer")]
+        // SAFETY: a prefetch does not fault, whatever the address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(line.cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _no_prefetch = line;
+}
+
+#[cfg(target_arch = "x86_64")]
+fn dot_products(steps: usize) {
+    use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi8, _mm512_setzero_si512};
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn add_up(steps: usize) {
+        let x = black_box(_mm512_set1_epi8(1));
+        let mut sums = [_mm512_setzero_si512(); DOT_PRODUCT_SUMS];
+        for _ in 0..steps {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, x, x);
+            }
+        }
+        black_box(sums);
+    }
+
+    #[expect(unsafe_code, reason = "compiled for an instruction set that not every processor has")]
+    // SAFETY: the caller has seen that the processor has it.
+    unsafe {
+        add_up(steps);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn dot_products(_steps: usize) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_positive_where_they_can_be_told() {
+        let team = Team::new(1).unwrap();
+        assert!(read_bandwidth(&team) > 1e6);
+        assert_eq!(dot_product_rate(&team).is_some(), Isa::detect() == Isa::Avx512);
+    }
+}
