@@ -11,9 +11,11 @@
 #![deny(missing_docs)]
 
 mod activations;
+mod attention;
 mod bytes;
 mod format;
 mod isa;
+mod kv;
 mod limits;
 mod matrix;
 mod ops;
@@ -23,9 +25,11 @@ mod simd;
 mod team;
 
 pub use activations::{Activations, Forms};
+pub use attention::{AttentionConfig, Segment, attention};
 pub use bytes::Bytes;
 pub use format::Format;
 pub use isa::Isa;
+pub use kv::{KvFormat, KvLayout, PAGE_TOKENS, Page, Sequence};
 pub use limits::{dot_product_rate, read_bandwidth};
 pub use matrix::{Matrix, ShapeError};
 pub use ops::{

@@ -9,7 +9,7 @@ pub(super) struct Portable;
 
 impl Simd for Portable {
     type F = [f32; LANES];
-    const TILE_ROWS: usize = 4;
+    const TILE_ROWS: usize = 2;
     const TILE_COLUMNS: usize = 1;
 
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
