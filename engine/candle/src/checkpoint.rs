@@ -8,14 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hearth_engine_api::{LoadError, LoadOptions, MemoryEstimate, ModelInfo};
+use hearth_engine_api::{KvFormat, LoadError, LoadOptions, MemoryEstimate, ModelInfo};
 
 use crate::{
     models::{Decoder, DecoderConfig, malformed},
     tokenizer::Tokenizer,
     weights::{
-        Folder, GgufHeader, GgufSource, Progress, SafetensorsSource, gguf_config, io_error,
-        json_config, read_small_file,
+        Folder, GgufHeader, GgufSource, Located, MappedFolder, MappedGguf, MappedSource, Progress,
+        SafetensorsSource, gguf_config, io_error, json_config, read_small_file,
     },
 };
 
@@ -103,9 +103,9 @@ impl Checkpoint {
         })
     }
 
-    /// Memory the model will take with a context of `context_tokens`.
-    pub fn estimate(&self, context_tokens: u32) -> MemoryEstimate {
-        estimate::estimate(&self.config, self.held_bytes(), context_tokens)
+    /// Memory the model will take on the processor with one sequence of `context_tokens`.
+    pub fn estimate(&self, context_tokens: u32, kv_format: KvFormat) -> MemoryEstimate {
+        estimate::estimate(&self.config, self.tensor_bytes(), context_tokens, kv_format)
     }
 
     /// The model's vocabulary.
@@ -139,6 +139,14 @@ impl Checkpoint {
                 Decoder::new(config, &mut SafetensorsSource::new(folder, progress))
             }
         }
+    }
+
+    /// Maps the files.
+    pub(crate) fn mapped(&self) -> Result<Box<dyn MappedSource + '_>, LoadError> {
+        Ok(match &self.contents {
+            Contents::Gguf(header) => Box::new(MappedGguf::open(header, &self.path)?),
+            Contents::Safetensors(folder) => Box::new(MappedFolder::open(folder)?),
+        })
     }
 
     fn file_bytes(&self) -> Result<u64, LoadError> {
@@ -196,13 +204,11 @@ impl Checkpoint {
         (parameters, names.join(" + "))
     }
 
-    /// Bytes of the weights as the decoder holds them.
-    fn held_bytes(&self) -> u64 {
+    /// Bytes of the weights as they lie in the files.
+    fn tensor_bytes(&self) -> u64 {
         match &self.contents {
-            Contents::Gguf(header) => header.tensors().values().map(estimate::held_bytes).sum(),
-            Contents::Safetensors(folder) => {
-                folder.tensors.values().map(|t| t.elements() * size_of::<f32>() as u64).sum()
-            }
+            Contents::Gguf(header) => header.tensors().values().map(|entry| entry.bytes).sum(),
+            Contents::Safetensors(folder) => folder.tensors.values().map(Located::bytes).sum(),
         }
     }
 

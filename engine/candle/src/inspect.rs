@@ -7,18 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_engine_api::{EngineError, LoadError};
+use hearth_engine_api::{EngineError, KvFormat, LoadError};
+use hearth_engine_kernels::{Sequence, Team};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Checkpoint,
-    checkpoint::{check_fits, prefill_block_tokens},
-    compute_error,
-    models::{Decoder, KvCache},
+    Checkpoint, CpuDecoder, Step, Wanted,
+    checkpoint::check_fits,
+    cpu::kernel_format,
     sample::largest,
     tokenizer::{Special, Tokenizer},
     weights::GgufHeader,
-    workers::Workers,
+    workers::thread_count,
 };
 
 /// Why an inspection failed.
@@ -80,6 +80,8 @@ pub struct BenchOptions {
     pub repeat: usize,
     /// Worker threads; the number of physical cores by default.
     pub threads: Option<usize>,
+    /// How keys and values are held.
+    pub kv_format: KvFormat,
 }
 
 /// A text to tokenize.
@@ -99,6 +101,7 @@ pub struct IdsLine {
 /// Logits of the model at `path` after `ids`, `greedy_tokens` of the likeliest continuation, and the mean negative
 /// log likelihood of `nll_text` (with the begin-of-text token in front where the model wants one; a text longer
 /// than the model's context is read in pieces of that length, each of which begins with the last token of the former).
+/// Keys and values are held as F32.
 ///
 /// # Errors
 /// [`InspectError`] where the model does not load, an id is outside its vocabulary, or it does not all fit its context.
@@ -108,23 +111,39 @@ pub fn probe(
     greedy_tokens: usize,
     nll_text: Option<&str>,
 ) -> Result<Probe, InspectError> {
+    probe_with(path, ids, greedy_tokens, nll_text, KvFormat::F32)
+}
+
+/// [`probe`] with keys and values held as `kv_format` has it.
+///
+/// # Errors
+/// As there.
+pub fn probe_with(
+    path: &Path,
+    ids: &[u32],
+    greedy_tokens: usize,
+    nll_text: Option<&str>,
+    kv_format: KvFormat,
+) -> Result<Probe, InspectError> {
     let checkpoint = Checkpoint::open(path)?;
-    let mut subject = Subject::load(&checkpoint, ids.len().saturating_add(greedy_tokens), None)?;
+    let tokens = ids.len().saturating_add(greedy_tokens);
+    let mut subject = Subject::load(&checkpoint, tokens, None, kv_format)?;
     // Logits can be had of a model whose vocabulary cannot be read; only the text needs it.
     let tokenizer = checkpoint.tokenizer();
     let ends = tokenizer.as_ref().map_or(Vec::new(), |tokenizer| tokenizer.end_ids().to_vec());
-    let mut cache = subject.cache(ids, greedy_tokens)?;
-    let mut logits = subject.read(ids, &mut cache)?;
-    let top20 = top(&logits, 20);
-    let logsumexp = logsumexp(&logits);
+    subject.begin(tokens)?;
+    let logits = subject.read(ids)?;
+    let top20 = top(logits, 20);
+    let logsumexp = logsumexp(logits);
+    let mut next = largest(logits);
     let mut greedy_ids = Vec::with_capacity(greedy_tokens);
     while greedy_ids.len() < greedy_tokens {
-        let Some(id) = largest(&logits) else { break };
+        let Some(id) = next else { break };
         greedy_ids.push(id);
         if ends.contains(&id) || greedy_ids.len() == greedy_tokens {
             break;
         }
-        logits = subject.read(&[id], &mut cache)?;
+        next = largest(subject.read(&[id])?);
     }
     let nll = match nll_text {
         Some(text) => Some(subject.mean_nll(&text_ids(&tokenizer?, text)?)?),
@@ -141,7 +160,7 @@ pub fn bench(path: &Path, options: &BenchOptions) -> Result<Bench, InspectError>
     let start = Instant::now();
     let checkpoint = Checkpoint::open(path)?;
     let tokens = options.prompt_tokens.saturating_add(options.generate_tokens);
-    let mut subject = Subject::load(&checkpoint, tokens, options.threads)?;
+    let mut subject = Subject::load(&checkpoint, tokens, options.threads, options.kv_format)?;
     let load_s = start.elapsed().as_secs_f64();
     let vocab = u32::try_from(checkpoint.config().vocab).unwrap_or(u32::MAX);
     // Spread over the vocabulary, so that no part of the embedding stays in the processor's cache by chance.
@@ -155,16 +174,16 @@ pub fn bench(path: &Path, options: &BenchOptions) -> Result<Bench, InspectError>
         peak_rss_bytes: 0,
     };
     for repeat in 0..options.repeat {
-        let mut cache = subject.cache(&ids, options.generate_tokens)?;
+        subject.begin(tokens)?;
         let start = Instant::now();
-        let mut next = largest(&subject.read(&ids, &mut cache)?).unwrap_or(0);
+        let mut next = largest(subject.read(&ids)?).unwrap_or(0);
         let prefill = start.elapsed();
         if repeat == 0 {
             bench.first_token_s = prefill.as_secs_f64();
         }
         let start = Instant::now();
         for _ in 1..options.generate_tokens {
-            next = largest(&subject.read(&[next], &mut cache)?).unwrap_or(0);
+            next = largest(subject.read(&[next])?).unwrap_or(0);
         }
         bench.prefill_tok_s.push(rate(ids.len(), prefill));
         bench.decode_tok_s.push(rate(options.generate_tokens.saturating_sub(1), start.elapsed()));
@@ -199,10 +218,11 @@ pub fn tokenize_line(tokenizer: &Tokenizer, line: &str) -> Result<IdsLine, Inspe
     Ok(IdsLine { ids })
 }
 
-/// A loaded model under inspection.
+/// A loaded model under inspection, with the sequence it reads.
 struct Subject {
-    decoder: Decoder,
-    workers: Workers,
+    decoder: CpuDecoder,
+    sequence: Sequence,
+    logits: Vec<f32>,
 }
 
 impl Subject {
@@ -211,45 +231,42 @@ impl Subject {
         checkpoint: &Checkpoint,
         tokens: usize,
         threads: Option<usize>,
+        kv_format: KvFormat,
     ) -> Result<Self, LoadError> {
-        check_fits(&checkpoint.estimate(u32::try_from(tokens).unwrap_or(u32::MAX)))?;
-        let workers = Workers::new(threads)?;
-        let decoder = checkpoint.decoder(&mut |_share| ControlFlow::Continue(()))?;
-        Ok(Self { decoder, workers })
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        check_fits(&checkpoint.estimate(tokens, kv_format))?;
+        let threads = thread_count(threads)?;
+        let team = Team::new(threads).map_err(|error| LoadError::Unsupported {
+            what: format!("{threads} worker threads ({error})"),
+        })?;
+        let go_on = &mut |_share: f32| ControlFlow::Continue(());
+        let decoder = CpuDecoder::load(checkpoint, team, kernel_format(kv_format), go_on)?;
+        let sequence = Sequence::new(decoder.kv_layout());
+        Ok(Self { decoder, sequence, logits: Vec::new() })
     }
 
-    /// An empty cache with room for `ids` and `more` tokens.
-    fn cache(&self, ids: &[u32], more: usize) -> Result<KvCache, EngineError> {
-        let config = self.decoder.config();
-        if ids.is_empty() {
-            return Err(EngineError::Invalid { reason: "no ids to start from".into() });
-        }
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= config.vocab) {
-            let reason = format!("id {id} is outside the vocabulary of {}", config.vocab);
-            return Err(EngineError::Invalid { reason });
-        }
-        let needed = ids.len().saturating_add(more);
-        if needed > config.context_tokens {
+    /// Forgets what was read; `needed` tokens will be.
+    fn begin(&mut self, needed: usize) -> Result<(), EngineError> {
+        let context_tokens = self.decoder.config().context_tokens;
+        if needed > context_tokens {
             return Err(EngineError::ContextOverflow {
                 prompt_tokens: u32::try_from(needed).unwrap_or(u32::MAX),
-                context_tokens: u32::try_from(config.context_tokens).unwrap_or(u32::MAX),
+                context_tokens: u32::try_from(context_tokens).unwrap_or(u32::MAX),
             });
         }
-        KvCache::new(config, needed).map_err(|error| compute_error("setting up the cache", &error))
+        self.sequence.truncate(0);
+        Ok(())
     }
 
-    /// Logits after `ids`, which follow what is in `cache`.
-    fn read(&mut self, ids: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, EngineError> {
-        let Self { decoder, workers } = self;
-        let block = prefill_block_tokens(decoder.config(), cache.capacity());
-        let computed = workers.run(|| -> candle_core::Result<Vec<f32>> {
-            let (last, blocks) = split_last(ids, block);
-            for ids in blocks {
-                decoder.prefill(ids, cache)?;
-            }
-            decoder.forward_cached(last, cache)?.to_vec1()
-        });
-        computed.map_err(|error| compute_error("the forward pass", &error))
+    /// Logits after `ids`, which follow what was read before.
+    fn read(&mut self, ids: &[u32]) -> Result<&[f32], EngineError> {
+        self.step(ids, Wanted::Last)
+    }
+
+    fn step(&mut self, ids: &[u32], wanted: Wanted) -> Result<&[f32], EngineError> {
+        let Self { decoder, sequence, logits } = self;
+        decoder.step(&mut [Step { sequence, ids, logits: wanted }], logits)?;
+        Ok(logits)
     }
 
     fn mean_nll(&mut self, ids: &[u32]) -> Result<f64, EngineError> {
@@ -269,29 +286,21 @@ impl Subject {
 
     /// Sum over all of `ids` but the first.
     fn window_nll(&mut self, ids: &[u32]) -> Result<f64, EngineError> {
-        let mut cache = self.cache(ids, 0)?;
-        let Self { decoder, workers } = self;
-        let block = prefill_block_tokens(decoder.config(), ids.len());
+        /// Few enough that the logits of a large vocabulary take little memory.
+        const TOKENS_AT_ONCE: usize = 64;
+        self.begin(ids.len())?;
+        let vocab = self.decoder.config().vocab;
         let inputs = &ids[..ids.len() - 1];
         let mut sum = 0.0;
-        for (input, target) in inputs.chunks(block).zip(ids[1..].chunks(block)) {
-            let logits: Vec<Vec<f32>> = workers
-                .run(|| decoder.forward_cached_all(input, &mut cache)?.to_vec2())
-                .map_err(|error| compute_error("the forward pass", &error))?;
-            for (row, &id) in logits.iter().zip(target) {
+        for (input, target) in inputs.chunks(TOKENS_AT_ONCE).zip(ids[1..].chunks(TOKENS_AT_ONCE)) {
+            let logits = self.step(input, Wanted::All)?;
+            for (row, &id) in logits.chunks_exact(vocab).zip(target) {
                 let logit = row.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY);
                 sum += logsumexp(row) - f64::from(logit);
             }
         }
         Ok(sum)
     }
-}
-
-/// The last block of `ids`, and the whole blocks before it.
-fn split_last(ids: &[u32], block: usize) -> (&[u32], std::slice::Chunks<'_, u32>) {
-    let last = ids.len().saturating_sub(1) / block * block;
-    let (before, last) = ids.split_at(last);
-    (last, before.chunks(block))
 }
 
 fn text_ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, EngineError> {

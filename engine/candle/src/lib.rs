@@ -26,6 +26,7 @@
 
 mod backend;
 mod checkpoint;
+mod cpu;
 mod embedding;
 pub mod inspect;
 pub mod models;
@@ -37,6 +38,7 @@ mod workers;
 
 pub use backend::CandleBackend;
 pub use checkpoint::Checkpoint;
+pub use cpu::{CpuDecoder, Step, Wanted};
 pub use embedding::CandleEmbedder;
 pub use sample::{Candidate, Sampler, candidates, largest};
 

@@ -9,6 +9,7 @@ use candle_core::{
 use hearth_engine_api::LoadError;
 
 mod gguf;
+mod mapped;
 mod reading;
 mod safetensors;
 
@@ -16,8 +17,9 @@ pub use gguf::{GgufHeader, TensorEntry, TensorType};
 pub use safetensors::SafetensorsHeader;
 
 pub(crate) use gguf::{GgufSource, gguf_config, unsupported};
+pub(crate) use mapped::{MappedFolder, MappedGguf, MappedSource};
 pub(crate) use reading::{Progress, read_small_file};
-pub(crate) use safetensors::{Folder, SafetensorsSource, json_config};
+pub(crate) use safetensors::{Folder, Located, SafetensorsSource, json_config};
 
 /// A matrix `(out, in)` as a model holds it.
 #[derive(Clone, Debug)]

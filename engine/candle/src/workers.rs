@@ -15,16 +15,7 @@ pub(crate) struct Workers {
 impl Workers {
     /// As many as asked for, else one for each physical core.
     pub(crate) fn new(threads: Option<usize>) -> Result<Self, LoadError> {
-        const MAX_THREADS: usize = 1 << 10;
-        let threads = threads.unwrap_or_else(|| {
-            let allowed = std::thread::available_parallelism().map_or(1, NonZero::get);
-            candle_core::utils::get_num_threads().min(allowed)
-        });
-        if threads == 0 || threads > MAX_THREADS {
-            return Err(LoadError::Unsupported {
-                what: format!("{threads} worker threads; 1 to {MAX_THREADS} are possible"),
-            });
-        }
+        let threads = thread_count(threads)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("hearth-engine-{index}"))
@@ -39,4 +30,19 @@ impl Workers {
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
     }
+}
+
+/// As many threads as asked for, else one for each physical core.
+pub(crate) fn thread_count(asked: Option<usize>) -> Result<usize, LoadError> {
+    const MAX_THREADS: usize = 1 << 10;
+    let threads = asked.unwrap_or_else(|| {
+        let allowed = std::thread::available_parallelism().map_or(1, NonZero::get);
+        candle_core::utils::get_num_threads().min(allowed)
+    });
+    if threads == 0 || threads > MAX_THREADS {
+        return Err(LoadError::Unsupported {
+            what: format!("{threads} worker threads; 1 to {MAX_THREADS} are possible"),
+        });
+    }
+    Ok(threads)
 }

@@ -1,63 +1,41 @@
 //! Memory a model will take, reckoned from its header.
 
-use candle_core::quantized::GgmlDType;
-use hearth_engine_api::{LoadError, MemoryEstimate};
+use hearth_engine_api::{KvFormat, LoadError, MemoryEstimate};
+use hearth_engine_kernels::PAGE_TOKENS;
 
-use crate::{models::DecoderConfig, weights::TensorEntry};
+use crate::{
+    cpu::{kernel_format, kv_layout, work_bytes},
+    models::DecoderConfig,
+};
 
-/// Longest stretch of a prompt read at once.
+/// Longest stretch of a prompt that the tensor library's decoder reads at once.
 const MAX_BLOCK_TOKENS: usize = 256;
 const MIN_BLOCK_TOKENS: usize = 16;
 /// What the attention scores of one block may take.
 const SCORES_BYTES: usize = 128 << 20;
-/// Copies of the scores alive at once: before the mask, after it, after the softmax.
-const SCORE_COPIES: u64 = 3;
-/// Copies of the residual stream and of the feed-forward layer alive at once.
-const STREAM_COPIES: u64 = 8;
-const FFN_COPIES: u64 = 4;
-const NUMBER_BYTES: u64 = size_of::<f32>() as u64;
+const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// How much of a prompt to read at once when `tokens` are in the context with it: less the longer it gets,
 /// so that the scores stay within bounds.
 pub(crate) fn prefill_block_tokens(config: &DecoderConfig, tokens: usize) -> usize {
-    let row_bytes = config.heads * tokens.max(1) * NUMBER_BYTES as usize;
+    let row_bytes = config.heads * tokens.max(1) * NUMBER_BYTES;
     (SCORES_BYTES / row_bytes).clamp(MIN_BLOCK_TOKENS, MAX_BLOCK_TOKENS)
 }
 
+/// The decoder on the processor's: weights stay where they are mapped, keys and values come in pages.
 pub(super) fn estimate(
     config: &DecoderConfig,
     weights_bytes: u64,
     context_tokens: u32,
+    kv: KvFormat,
 ) -> MemoryEstimate {
-    let context = u64::from(context_tokens);
-    let block = prefill_block_tokens(config, context_tokens as usize) as u64;
-    let scores = SCORE_COPIES * config.heads as u64 * block * context;
-    let widths = STREAM_COPIES * config.hidden as u64 + FFN_COPIES * config.ffn as u64;
-    let logits = 2 * config.vocab as u64;
+    let pages = u64::from(context_tokens).div_ceil(PAGE_TOKENS as u64);
+    let page_bytes = kv_layout(config, kernel_format(kv)).page_bytes() as u64;
+    let logits = (config.vocab * NUMBER_BYTES) as u64;
     MemoryEstimate {
         weights_bytes,
-        kv_cache_bytes: config.kv_bytes_per_token().saturating_mul(context),
-        work_bytes: (scores + block * widths + logits).saturating_mul(NUMBER_BYTES),
-    }
-}
-
-/// Bytes of a GGUF's tensor once loaded. Plain numbers are widened to F32; of some quantised formats the
-/// tensor library makes a second, rearranged copy on first use, up to 1.4 times the first.
-pub(super) fn held_bytes(entry: &TensorEntry) -> u64 {
-    const REARRANGED_TENTHS: u64 = 14;
-    const ROWS: usize = 8;
-    match entry.kind.supported() {
-        None => entry.bytes,
-        Some(GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) => {
-            entry.elements().saturating_mul(NUMBER_BYTES)
-        }
-        Some(dtype) => {
-            let rearranged = matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0)
-                && matches!(entry.shape.as_slice(), [rows, columns]
-                    if rows.is_multiple_of(ROWS) && columns.is_multiple_of(256));
-            let copy = if rearranged { entry.bytes / 10 * REARRANGED_TENTHS } else { 0 };
-            entry.bytes.saturating_add(copy)
-        }
+        kv_cache_bytes: page_bytes.saturating_mul(pages),
+        work_bytes: work_bytes(config).saturating_add(logits),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) enum Plain {
 }
 
 impl Plain {
-    const fn size_bytes(self) -> usize {
+    pub(super) const fn size_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,

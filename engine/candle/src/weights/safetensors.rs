@@ -50,10 +50,18 @@ impl SafetensorsHeader {
     /// # Errors
     /// [`LoadError::Io`] where it cannot be read, [`LoadError::Malformed`] where it contradicts itself or its size.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+        let file = File::open(path).map_err(|source| io_error(path, source))?;
         let file_bytes = file.metadata().map_err(|source| io_error(path, source))?.len();
+        Self::read(file, file_bytes, path)
+    }
+
+    /// Reads a header from the start of something `file_bytes` long; `path` is for errors.
+    ///
+    /// # Errors
+    /// As [`SafetensorsHeader::open`].
+    pub fn read(mut reader: impl Read, file_bytes: u64, path: &Path) -> Result<Self, LoadError> {
         let mut length = [0; LENGTH_BYTES as usize];
-        read_exact(&mut file, &mut length, path)?;
+        read_exact(&mut reader, &mut length, path)?;
         let header_bytes = u64::from_le_bytes(length);
         let left = file_bytes.saturating_sub(LENGTH_BYTES);
         if header_bytes > left || header_bytes > MAX_HEADER_BYTES {
@@ -62,7 +70,7 @@ impl SafetensorsHeader {
             )));
         }
         let mut header = vec![0; header_bytes as usize];
-        read_exact(&mut file, &mut header, path)?;
+        read_exact(&mut reader, &mut header, path)?;
         let metadata: Metadata = serde_json::from_slice(&header)
             .map_err(|error| malformed(format!("its header: {error}")))?;
         let (expected, got) = (metadata.data_len() as u64, left - header_bytes);
@@ -80,8 +88,12 @@ impl SafetensorsHeader {
     }
 }
 
-fn read_exact(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), LoadError> {
-    file.read_exact(buffer).map_err(|source| match source.kind() {
+fn read_exact(
+    reader: &mut impl Read,
+    buffer: &mut [u8],
+    path: &Path,
+) -> Result<(), LoadError> {
+    reader.read_exact(buffer).map_err(|source| match source.kind() {
         ErrorKind::UnexpectedEof => malformed("the file ends in its header"),
         _ => io_error(path, source),
     })
@@ -90,8 +102,8 @@ fn read_exact(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), Loa
 /// One tensor among the files.
 #[derive(Clone, Debug)]
 pub(crate) struct Located {
-    shard: usize,
-    start: u64,
+    pub(super) shard: usize,
+    pub(super) start: u64,
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: Dtype,
 }
@@ -99,6 +111,12 @@ pub(crate) struct Located {
 impl Located {
     pub(crate) fn elements(&self) -> u64 {
         self.shape.iter().map(|&dim| dim as u64).product()
+    }
+
+    /// Bytes it takes in the file; 0 where the type is not one we know the size of.
+    pub(crate) fn bytes(&self) -> u64 {
+        let number_bytes = self.plain().map_or(0, Plain::size_bytes);
+        self.elements().saturating_mul(number_bytes as u64)
     }
 
     fn plain(&self) -> Option<Plain> {
@@ -118,7 +136,7 @@ pub(crate) struct Folder {
     pub(crate) directory: PathBuf,
     pub(crate) tensors: BTreeMap<String, Located>,
     pub(crate) file_bytes: u64,
-    shards: Vec<PathBuf>,
+    pub(super) shards: Vec<PathBuf>,
 }
 
 impl Folder {
@@ -147,7 +165,7 @@ impl Folder {
     }
 }
 
-fn unsupported_type(name: &str, dtype: Dtype) -> LoadError {
+pub(super) fn unsupported_type(name: &str, dtype: Dtype) -> LoadError {
     unsupported(format!("tensor type {dtype:?} ({name})"))
 }
 

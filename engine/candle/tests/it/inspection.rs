@@ -1,7 +1,7 @@
 //! What the inspection commands print.
 
 use candle_core::quantized::GgmlDType;
-use hearth_engine_api::{EngineError, LoadError};
+use hearth_engine_api::{EngineError, KvFormat, LoadError};
 use hearth_engine_candle::inspect::{
     Bench, BenchOptions, InspectError, bench, open_tokenizer, probe, tokenize_line,
 };
@@ -59,7 +59,13 @@ fn a_bench_has_a_figure_for_every_repeat() {
     let folder = tempfile::tempdir().unwrap();
     let path = toy_file(&folder);
     let options =
-        BenchOptions { prompt_tokens: 20, generate_tokens: 4, repeat: 3, threads: Some(2) };
+        BenchOptions {
+            prompt_tokens: 20,
+            generate_tokens: 4,
+            repeat: 3,
+            threads: Some(2),
+            kv_format: KvFormat::F16,
+        };
     let figures = bench(&path, &options).unwrap();
     let Bench { prefill_tok_s, decode_tok_s, load_s, first_token_s, .. } = &figures;
     assert_eq!((prefill_tok_s.len(), decode_tok_s.len()), (3, 3));

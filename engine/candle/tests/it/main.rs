@@ -7,6 +7,7 @@
 
 mod backend;
 mod corrupt;
+mod cpu;
 mod data;
 mod embedding;
 mod families;
