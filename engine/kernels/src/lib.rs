@@ -30,7 +30,7 @@ pub use bytes::Bytes;
 pub use format::Format;
 pub use isa::Isa;
 pub use kv::{KvFormat, KvLayout, PAGE_TOKENS, Page, Sequence};
-pub use limits::{dot_product_rate, read_bandwidth};
+pub use limits::{dot_product_rate, multiply_add_rate, read_bandwidth};
 pub use matrix::{Matrix, ShapeError};
 pub use ops::{
     Rope, RopeLayout, add, geglu_tanh, rms_norm, rms_norm_heads, rope, scale, softcap, swiglu,

@@ -1,4 +1,5 @@
 //! What this machine can do at most, measured: the limits that products come up against.
+use crate::simd::{Kernel, LANES, Simd, dispatch};
 use crate::{Isa, Team};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ const TRIES: usize = 3;
 const DOT_PRODUCT_STEPS: usize = 2_000_000;
 const DOT_PRODUCT_SUMS: usize = 16;
 const DOT_PRODUCT_LANES: usize = 64;
+const MULTIPLY_ADD_STEPS: usize = 2_000_000;
 
 /// The most bytes a second that the team reads from memory, in order and with no other work, in a few tries.
 pub fn read_bandwidth(team: &Team) -> f64 {
@@ -42,6 +44,42 @@ pub fn dot_product_rate(team: &Team) -> Option<f64> {
     let time = best(|| team.run(&|_| dot_products(DOT_PRODUCT_STEPS)));
     let products = DOT_PRODUCT_STEPS * DOT_PRODUCT_SUMS * DOT_PRODUCT_LANES * team.threads();
     Some(products as f64 / time.as_secs_f64())
+}
+
+/// The most multiply-adds of F32 a second that the team does in registers, waiting for nothing, in a few tries.
+pub fn multiply_add_rate(team: &Team) -> f64 {
+    let isa = Isa::detect();
+    let time = best(|| {
+        team.run(&|_| {
+            black_box(dispatch(isa, MultiplyAdds));
+        });
+    });
+    let sums = if isa == Isa::Avx512 { 12 } else { 6 };
+    (MULTIPLY_ADD_STEPS * sums * LANES * team.threads()) as f64 / time.as_secs_f64()
+}
+
+/// As many independent sums as keep the processor busy and fit its registers.
+struct MultiplyAdds;
+
+impl Kernel for MultiplyAdds {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        if S::TILE_ROWS >= 12 { multiply_adds::<S, 12>(s) } else { multiply_adds::<S, 6>(s) }
+    }
+}
+
+#[inline(always)]
+fn multiply_adds<S: Simd, const SUMS: usize>(s: S) -> f32 {
+    let (factor, term) = (s.splat(black_box(0.999)), s.splat(black_box(0.001)));
+    let mut sums = [term; SUMS];
+    for _ in 0..MULTIPLY_ADD_STEPS {
+        for sum in &mut sums {
+            *sum = s.fma(*sum, factor, term);
+        }
+    }
+    sums.iter().map(|sum| s.sum(*sum)).sum()
 }
 
 fn best(mut work: impl FnMut()) -> Duration {
@@ -103,6 +141,7 @@ mod tests {
     fn limits_are_positive_where_they_can_be_told() {
         let team = Team::new(1).unwrap();
         assert!(read_bandwidth(&team) > 1e6);
+        assert!(multiply_add_rate(&team) > 1e6);
         assert_eq!(dot_product_rate(&team).is_some(), Isa::detect() == Isa::Avx512);
     }
 }
