@@ -66,11 +66,11 @@ pub(crate) struct LongActivation {
     pub(crate) scale: f32,
 }
 
-/// 8 blocks of 32 numbers of one token for short blocks: number `i` of block `b` is about `scales[b] * q[b][i]`.
+/// 8 blocks of 32 numbers of one token for short blocks: number `i` of block `b` is about `scales[b] * q[32 * b + i]`.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct ShortActivation {
-    pub(crate) q: [[i8; SHORT]; GROUP],
+    pub(crate) q: [i8; LONG],
     pub(crate) scales: [f32; GROUP],
     pub(crate) sums: [i32; GROUP],
 }
@@ -189,7 +189,7 @@ impl LongActivation {
 }
 
 impl ShortActivation {
-    const ZERO: Self = Self { q: [[0; SHORT]; GROUP], scales: [0.0; GROUP], sums: [0; GROUP] };
+    const ZERO: Self = Self { q: [0; LONG], scales: [0.0; GROUP], sums: [0; GROUP] };
 }
 
 impl std::fmt::Debug for Activations {

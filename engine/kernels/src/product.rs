@@ -17,6 +17,8 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod portable;
 mod scratch;
 
@@ -24,6 +26,9 @@ use scratch::Scratch;
 
 /// Rows that kernels take at a time.
 pub(crate) const PANEL: usize = 16;
+
+/// Lanes that products of floats are added up in.
+const LANES: usize = 16;
 
 /// Bytes of weights handed to a thread at a time, about.
 const CHUNK_BYTES: usize = 48 * 1024;
@@ -185,8 +190,16 @@ impl<'a> Chunk<'a> {
             rows: self.rows,
             add: self.work.add,
         };
-        let _ = isa;
-        portable::rows(&weights, x, &mut out, scratch);
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            #[expect(
+                unsafe_code,
+                reason = "compiled for an instruction set that not every processor has"
+            )]
+            // SAFETY: `matmul_on` has checked that the instruction set is available.
+            Isa::Avx512 => unsafe { avx512::rows(&weights, x, &mut out, scratch) },
+            _ => portable::rows(&weights, x, &mut out, scratch),
+        }
     }
 }
 
@@ -232,6 +245,16 @@ impl Rows<'_> {
             part.copy_from_slice(values);
         }
     }
+}
+
+/// Lanes of sums of floats to one number, always in this order.
+fn add_lanes(mut lanes: [f32; LANES]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Floats to integers of 8 bits. One body, compiled for each instruction set; the results are the same in all.
-use super::{GROUP, LongActivation, ShortActivation};
+use super::{LongActivation, ShortActivation};
 use crate::Isa;
 use crate::format::{LONG, SHORT};
 
@@ -88,15 +88,15 @@ fn long_body(x: &[f32; LONG], out: &mut LongActivation) {
 
 #[inline(always)]
 fn short_body(x: &[f32], out: &mut ShortActivation) {
-    for block in 0..GROUP {
+    for (block, q) in out.q.as_chunks_mut::<SHORT>().0.iter_mut().enumerate() {
         match x.as_chunks::<SHORT>().0.get(block) {
             Some(x) => {
-                out.scales[block] = quantize(x, &mut out.q[block]);
-                out.sums[block] = out.q[block].iter().map(|&q| i32::from(q)).sum();
+                out.scales[block] = quantize(x, q);
+                out.sums[block] = q.iter().map(|&q| i32::from(q)).sum();
             }
             None => {
                 out.scales[block] = 0.0;
-                out.q[block] = [0; SHORT];
+                *q = [0; SHORT];
                 out.sums[block] = 0;
             }
         }

@@ -1,11 +1,8 @@
 //! Products in plain Rust, row by row.
 use super::scratch::Scratch;
-use super::{Kind, Rows, Weights};
+use super::{Kind, LANES, Rows, Weights, add_lanes};
 use crate::activations::{Activations, GROUP};
-use crate::format::{Format, LongBlock, ShortBlock, floats};
-
-/// Lanes that floats are added up in.
-const LANES: usize = 16;
+use crate::format::{Format, LongBlock, SHORT, ShortBlock, floats};
 
 pub(super) fn rows(
     weights: &Weights<'_>,
@@ -58,7 +55,7 @@ fn add_short(format: Format, bytes: &[u8], x: &Activations, sums: &mut [f32]) {
         let (group, at) = (i / GROUP, i % GROUP);
         let block = ShortBlock::decode(format, bytes);
         for (sum, x) in sums.iter_mut().zip(&x.short()[group * x.tokens()..]) {
-            let product = dot(&block.q, &x.q[at]);
+            let product = dot(&block.q, &x.q[SHORT * at..]);
             *sum = (block.d * x.scales[at]).mul_add(product as f32, *sum);
             if has_mins(format) {
                 *sum = (block.m * x.scales[at]).mul_add(x.sums[at] as f32, *sum);
@@ -83,14 +80,4 @@ fn dot_floats(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     add_lanes(lanes)
-}
-
-/// Lanes to one number, always in this order.
-fn add_lanes(mut lanes: [f32; LANES]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-    }
-    lanes[0]
 }

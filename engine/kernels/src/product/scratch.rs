@@ -7,4 +7,7 @@ pub(super) struct Scratch {
     pub(super) sums: Vec<f32>,
     /// A row as floats.
     pub(super) row: Vec<f32>,
+    /// Of the AVX-512 path, once it has run.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) avx512: Box<super::avx512::Buffers>,
 }
