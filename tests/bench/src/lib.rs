@@ -8,6 +8,7 @@
 
 mod error;
 mod figures;
+mod jobs;
 mod machine;
 mod model;
 mod peer;

@@ -1,39 +1,25 @@
 //! What the machine can do, measured in the same run.
 
-use std::{hint::black_box, thread, time::Instant};
+use hearth_engine_kernels::{Team, dot_product_rate, read_bandwidth};
 
-/// Far more than the processor's caches hold.
-const BUFFER_BYTES: usize = 512 << 20;
-const WORD_BYTES: usize = size_of::<u64>();
-/// Independent sums, so that additions never wait for each other.
-const LANES: usize = 32;
-const READS: usize = 3;
+use crate::BenchError;
 
-/// The most bytes a second that `threads` can read from memory together, in three tries.
-pub(crate) fn read_bandwidth(threads: usize) -> f64 {
-    let words = vec![1u64; BUFFER_BYTES / WORD_BYTES];
-    let share = words.len().div_ceil(threads.max(1));
-    let mut best = 0.0f64;
-    for _ in 0..READS {
-        let start = Instant::now();
-        thread::scope(|scope| {
-            for part in words.chunks(share) {
-                scope.spawn(move || black_box(fold(part)));
-            }
-        });
-        best = best.max(BUFFER_BYTES as f64 / start.elapsed().as_secs_f64());
-    }
-    best
+/// What no arithmetic gets past.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes read from memory a second.
+    pub(crate) read_bandwidth: f64,
+    /// Products of 8-bit integers added up a second, where the processor has an instruction for it.
+    pub(crate) products: Option<f64>,
 }
 
-fn fold(words: &[u64]) -> u64 {
-    let mut lanes = [0u64; LANES];
-    for block in words.as_chunks::<LANES>().0 {
-        for (lane, word) in lanes.iter_mut().zip(block) {
-            *lane ^= word;
-        }
+impl Limits {
+    /// Measured with a team of its own, which ends with it.
+    pub(crate) fn measure(threads: usize) -> Result<Self, BenchError> {
+        let team = Team::new(threads)
+            .map_err(|source| BenchError::Start { program: "a thread".into(), source })?;
+        Ok(Self { read_bandwidth: read_bandwidth(&team), products: dot_product_rate(&team) })
     }
-    lanes.into_iter().fold(0, |all, lane| all ^ lane)
 }
 
 /// The processor's name and features that matter here, as the system tells them.
@@ -54,18 +40,4 @@ pub(crate) fn processor() -> String {
 /// How many tasks wanted a core in the last minute; nothing where the system does not tell.
 pub(crate) fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LANES, fold};
-
-    #[test]
-    fn every_whole_block_is_read() {
-        let mut words = vec![0u64; LANES * 3];
-        assert_eq!(fold(&words), 0);
-        words[LANES + 5] = 9;
-        words[LANES * 3 - 1] = 1;
-        assert_eq!(fold(&words), 8);
-    }
 }

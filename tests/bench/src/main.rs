@@ -24,6 +24,8 @@ enum Work {
     Growth(Options),
     /// From start to first token, and peak memory.
     Load(Options),
+    /// Many short jobs with a common head, beside llama-server with its cache on.
+    Jobs(Options),
     /// Every table.
     All(Options),
     /// Our side of a measurement, in a process of its own.
@@ -34,7 +36,7 @@ enum Work {
         #[arg(long)]
         threads: usize,
         #[arg(long)]
-        pass: String,
+        task: String,
     },
 }
 
@@ -81,14 +83,15 @@ fn main() -> ExitCode {
 fn perform(work: Work) -> Result<(), BenchError> {
     use hearth_bench::Subcommand as Tables;
     let (which, options) = match work {
-        Work::Subject { model, threads, pass } => {
-            println!("{}", hearth_bench::run_subject(&SubjectOptions { model, threads, pass })?);
+        Work::Subject { model, threads, task } => {
+            println!("{}", hearth_bench::run_subject(&SubjectOptions { model, threads, task })?);
             return Ok(());
         }
         Work::Decode(options) => (Tables::Decode, options),
         Work::Prefill(options) => (Tables::Prefill, options),
         Work::Growth(options) => (Tables::Growth, options),
         Work::Load(options) => (Tables::Load, options),
+        Work::Jobs(options) => (Tables::Jobs, options),
         Work::All(options) => (Tables::All, options),
     };
     measure(which, options)

@@ -22,6 +22,7 @@ pub(crate) struct ModelFile {
     pub(crate) prompt_products: u64,
     /// Keys and values of one token as 16-bit floats.
     pub(crate) kv_bytes: u64,
+    pub(crate) vocabulary: usize,
 }
 
 impl ModelFile {
@@ -49,6 +50,7 @@ impl ModelFile {
                 .map(|(_, entry)| entry.elements())
                 .sum(),
             kv_bytes: 4 * (config.layers * config.kv_heads * config.head_dim) as u64,
+            vocabulary: config.vocab,
         })
     }
 }

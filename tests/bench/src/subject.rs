@@ -1,19 +1,34 @@
-//! Our side: this program again, as a process of its own that measures one pass and prints it as JSON.
+//! Our side: this program again, as a process of its own that does one task and prints what it took as JSON.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
-use hearth_engine_candle::inspect::{BenchOptions, bench};
-use serde::{Deserialize, Serialize};
+use hearth_engine_api::{
+    Backend, CacheScope, EngineError, GenerateRequest, LoadOptions, Priority, Prompt, Report,
+    RequestId,
+};
+use hearth_engine_candle::{CandleBackend, Checkpoint, CpuDecoder, Step, Wanted};
+use hearth_engine_kernels::{KvFormat, Sequence, Team};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     BenchError,
+    jobs::{JobList, JobsTimed},
     model::ModelFile,
-    process,
+    process::{self, Ran},
     side::{Pass, Timed},
 };
 
 /// The hidden sub-command.
-pub(crate) const SUBCOMMAND: &str = "subject";
+const SUBCOMMAND: &str = "subject";
+const PROGRAM: &str = "hearth-bench";
+/// Whose pages the jobs share.
+const SCOPE: &str = "hearth-bench";
 
 /// What the process is told.
 #[derive(Clone, Debug)]
@@ -22,29 +37,26 @@ pub struct SubjectOptions {
     pub model: PathBuf,
     /// Threads to compute with.
     pub threads: usize,
-    /// What to measure, as JSON.
-    pub pass: String,
+    /// What to do, as JSON.
+    pub task: String,
 }
 
-/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Task {
+    Pass(Pass),
+    Jobs(JobList),
+}
+
+/// What a pass took.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Answer {
+struct PassAnswer {
     prompt_secs: Vec<f64>,
     generate_secs: Vec<f64>,
 }
 
-/// Starts the process and waits for its answer.
+/// A pass in a process of its own.
 pub(crate) fn measure(model: &ModelFile, pass: Pass, threads: usize) -> Result<Timed, BenchError> {
-    let program = "hearth-bench";
-    let unknown = |reason: String| BenchError::Answer { program: program.into(), reason };
-    let this = env::current_exe()
-        .map_err(|source| BenchError::Start { program: program.into(), source })?;
-    let json = serde_json::to_string(&pass).map_err(|e| unknown(e.to_string()))?;
-    let mut command = Command::new(this);
-    command.arg(SUBCOMMAND).arg("--model").arg(&model.path);
-    command.args(["--threads", &threads.to_string(), "--pass", &json]);
-    let ran = process::run(&mut command)?;
-    let answer: Answer = serde_json::from_str(&ran.stdout).map_err(|e| unknown(e.to_string()))?;
+    let (answer, ran): (PassAnswer, Ran) = ask(model, &Task::Pass(pass), threads)?;
     Ok(Timed {
         prompt_secs: answer.prompt_secs,
         generate_secs: answer.generate_secs,
@@ -54,29 +66,155 @@ pub(crate) fn measure(model: &ModelFile, pass: Pass, threads: usize) -> Result<T
     })
 }
 
-/// Measures a pass in this process; the answer is JSON.
+/// Jobs in a process of their own.
+pub(crate) fn jobs(
+    model: &ModelFile,
+    list: &JobList,
+    threads: usize,
+) -> Result<JobsTimed, BenchError> {
+    ask(model, &Task::Jobs(*list), threads).map(|(timed, _)| timed)
+}
+
+fn ask<T: DeserializeOwned>(
+    model: &ModelFile,
+    task: &Task,
+    threads: usize,
+) -> Result<(T, Ran), BenchError> {
+    let start_error = |source| BenchError::Start { program: PROGRAM.into(), source };
+    let this = env::current_exe().map_err(start_error)?;
+    let task = serde_json::to_string(task).map_err(|error| unknown(&error))?;
+    let mut command = Command::new(this);
+    command.arg(SUBCOMMAND).arg("--model").arg(&model.path);
+    command.args(["--threads", &threads.to_string(), "--task", &task]);
+    let ran = process::run(&mut command)?;
+    let answer = serde_json::from_str(&ran.stdout).map_err(|error| unknown(&error))?;
+    Ok((answer, ran))
+}
+
+fn unknown(error: &serde_json::Error) -> BenchError {
+    BenchError::Answer { program: PROGRAM.into(), reason: error.to_string() }
+}
+
+/// Does a task in this process; the answer is JSON.
 ///
 /// # Errors
 /// [`BenchError`] where the model does not load or compute.
 pub fn run(options: &SubjectOptions) -> Result<String, BenchError> {
-    let refused = |e: serde_json::Error| BenchError::Refused(format!("--pass: {e}"));
-    let pass: Pass = serde_json::from_str(&options.pass).map_err(refused)?;
-    let bench_options = BenchOptions {
-        prompt_tokens: pass.depth + pass.prompt,
-        generate_tokens: pass.generate + 1,
-        repeat: pass.repeat,
-        threads: Some(options.threads),
+    let task = serde_json::from_str(&options.task).map_err(|error| unknown(&error))?;
+    let answer = match task {
+        Task::Pass(pass) => {
+            serde_json::to_string(&run_pass(&options.model, pass, options.threads)?)
+        }
+        Task::Jobs(list) => {
+            serde_json::to_string(&run_jobs(&options.model, &list, options.threads)?)
+        }
     };
-    let bench =
-        bench(&options.model, &bench_options).map_err(|e| BenchError::Refused(e.to_string()))?;
-    let mut answer = Answer::default();
-    if pass.prompt > 0 {
-        answer.prompt_secs =
-            bench.prefill_tok_s.iter().map(|rate| pass.prompt as f64 / rate).collect();
+    answer.map_err(|error| unknown(&error))
+}
+
+fn run_pass(model: &Path, pass: Pass, threads: usize) -> Result<PassAnswer, BenchError> {
+    let team = Team::new(threads)
+        .map_err(|source| BenchError::Start { program: "a thread".into(), source })?;
+    let checkpoint = Checkpoint::open(model)?;
+    // The other engines read the vocabulary too when they load.
+    let _vocabulary = checkpoint.tokenizer()?;
+    let mut go_on = |_share: f32| ControlFlow::Continue(());
+    let decoder = CpuDecoder::load(&checkpoint, team, KvFormat::F16, &mut go_on)?;
+    let mut reader = Reader { logits: Vec::new(), position: 0, decoder };
+    let mut answer = PassAnswer::default();
+    for _ in 0..pass.repeat {
+        let mut sequence = Sequence::new(reader.decoder.kv_layout());
+        if pass.depth > 0 {
+            reader.read(&mut sequence, pass.depth, Wanted::None)?;
+        }
+        if pass.prompt > 0 {
+            let start = Instant::now();
+            reader.read(&mut sequence, pass.prompt, Wanted::Last)?;
+            answer.prompt_secs.push(start.elapsed().as_secs_f64());
+        }
+        if pass.generate > 0 {
+            sequence.truncate(pass.depth);
+            let start = Instant::now();
+            for _ in 0..pass.generate {
+                reader.read(&mut sequence, 1, Wanted::Last)?;
+            }
+            answer.generate_secs.push(start.elapsed().as_secs_f64());
+        }
     }
-    if pass.generate > 0 {
-        answer.generate_secs =
-            bench.decode_tok_s.iter().map(|rate| pass.generate as f64 / rate).collect();
+    Ok(answer)
+}
+
+struct Reader {
+    decoder: CpuDecoder,
+    logits: Vec<f32>,
+    position: usize,
+}
+
+impl Reader {
+    /// Reads so many made-up tokens, spread over the vocabulary so that no part of the embedding is in a cache by chance.
+    fn read(
+        &mut self,
+        sequence: &mut Sequence,
+        tokens: usize,
+        logits: Wanted,
+    ) -> Result<(), EngineError> {
+        let vocabulary = self.decoder.config().vocab;
+        let id = |i: usize| u32::try_from(i.wrapping_mul(7919) % vocabulary).unwrap_or(0);
+        let ids: Vec<u32> = (self.position..self.position + tokens).map(id).collect();
+        self.position += tokens;
+        self.decoder.step(&mut [Step { sequence, ids: &ids, logits }], &mut self.logits)
     }
-    serde_json::to_string(&answer).map_err(refused)
+}
+
+/// All jobs at once, as a plugin's jobs arrive; the engine decides what runs together.
+fn run_jobs(model: &Path, list: &JobList, threads: usize) -> Result<JobsTimed, BenchError> {
+    let ends = Checkpoint::open(model)?.tokenizer()?.end_ids().to_vec();
+    let options = LoadOptions { threads: Some(threads), ..LoadOptions::default() };
+    let mut go_on = |_share: f32| ControlFlow::Continue(());
+    let mut model = CandleBackend.load(model, &options, &mut go_on)?;
+    let mut waiting = list.prompts().into_iter().zip(0..);
+    let mut timed = JobsTimed { secs: 0.0, computed: 0, generated: 0 };
+    let (mut running, mut failed) = (0, None);
+    let start = Instant::now();
+    loop {
+        while running < model.most_running()
+            && let Some((prompt, id)) = waiting.next()
+        {
+            model.begin(RequestId(id), request(prompt, list.generate, &ends))?;
+            running += 1;
+        }
+        if running == 0 {
+            break;
+        }
+        model.step(&mut |_, report| {
+            if let Report::Ended(ended) = report {
+                running -= 1;
+                match ended {
+                    Ok(done) => {
+                        let usage = done.usage;
+                        timed.computed += (usage.prompt_tokens - usage.cached_tokens) as usize;
+                        timed.generated += usage.generated_tokens as usize;
+                    }
+                    Err(error) => failed = Some(error),
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        if let Some(error) = failed.take() {
+            return Err(error.into());
+        }
+    }
+    timed.secs = start.elapsed().as_secs_f64();
+    Ok(timed)
+}
+
+/// Never ends by itself, as with the other engines' switch for that.
+fn request(prompt: Vec<u32>, generate: usize, ends: &[u32]) -> GenerateRequest {
+    GenerateRequest {
+        max_tokens: u32::try_from(generate).unwrap_or(u32::MAX),
+        priority: Priority::Background,
+        cache: CacheScope::Shared(SCOPE.into()),
+        logit_bias: ends.iter().map(|&id| (id, f32::NEG_INFINITY)).collect(),
+        ..GenerateRequest::new(Prompt::Tokens(prompt))
+    }
 }

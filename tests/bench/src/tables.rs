@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::{
     BenchError, Plan, Report,
     figures::{Better, Readings},
-    machine,
+    machine::{self, Limits},
     model::ModelFile,
     report::{Cell, Series, Table},
     side::{Pass, Side, Timed},
@@ -13,6 +13,7 @@ use crate::{
 
 mod decode;
 mod growth;
+mod jobs;
 mod load;
 mod prefill;
 
@@ -27,6 +28,8 @@ pub enum Subcommand {
     Growth,
     /// From start to first token, and peak memory.
     Load,
+    /// Many short jobs with a common head.
+    Jobs,
     /// All of them.
     All,
 }
@@ -50,11 +53,12 @@ pub fn run(
     };
     bench.report.left_out = plan.left_out();
     bench.report.models = models.iter().map(describe).collect();
-    let makers: [(Subcommand, Maker); 4] = [
+    let makers: [(Subcommand, Maker); 5] = [
         (Subcommand::Decode, decode::table),
         (Subcommand::Prefill, prefill::table),
         (Subcommand::Growth, growth::table),
         (Subcommand::Load, load::table),
+        (Subcommand::Jobs, jobs::table),
     ];
     for (subcommand, maker) in makers {
         if which == Subcommand::All || which == subcommand {
@@ -89,7 +93,7 @@ impl Bench<'_> {
     ) -> Result<Outcome, BenchError> {
         let mut outcome = Outcome::default();
         for round in 0..self.plan.rounds {
-            outcome.bandwidth.push(machine::read_bandwidth(self.plan.threads));
+            outcome.limits(Limits::measure(self.plan.threads)?);
             for turn in 0..sides.len() {
                 let side = &sides[(round + turn) % sides.len()];
                 let timed = side.measure(model, pass, self.plan.threads)?;
@@ -125,11 +129,13 @@ impl Bench<'_> {
 struct Outcome {
     readings: HashMap<(String, String), Readings>,
     bandwidth: Readings,
+    products: Readings,
 }
 
 impl Default for Outcome {
     fn default() -> Self {
-        Self { readings: HashMap::new(), bandwidth: Readings::new(Better::More) }
+        let empty = || Readings::new(Better::More);
+        Self { readings: HashMap::new(), bandwidth: empty(), products: empty() }
     }
 }
 
@@ -139,19 +145,31 @@ impl Outcome {
         self.readings.entry(key).or_insert_with(|| Readings::new(better))
     }
 
+    fn limits(&mut self, limits: Limits) {
+        self.bandwidth.push(limits.read_bandwidth);
+        if let Some(products) = limits.products {
+            self.products.push(products);
+        }
+    }
+
     fn get(&self, side: &Side, quantity: &str) -> Option<&Readings> {
         self.readings.get(&(side.name().to_owned(), quantity.to_owned()))
     }
 
     /// Best, median, and how many times better ours is by each.
-    fn cells(&self, side: &Side, quantity: &str, digits: usize) -> Vec<Cell> {
-        let readings = self.get(side, quantity);
+    fn cells(&self, side: &Side, quantity: &str, digits: usize) -> [Cell; 4] {
+        self.cells_of(side.name(), Side::Hearth.name(), quantity, digits)
+    }
+
+    fn cells_of(&self, side: &str, ours: &str, quantity: &str, digits: usize) -> [Cell; 4] {
+        let get = |side: &str| self.readings.get(&(side.to_owned(), quantity.to_owned()));
+        let readings = get(side);
         let (best, median) = readings.map_or((None, None), |r| (r.best(), r.median()));
-        let ratios = match (self.get(&Side::Hearth, quantity), readings) {
-            (Some(ours), Some(theirs)) if *side != Side::Hearth => ours.ratios(theirs),
+        let ratios = match (get(ours), readings) {
+            (Some(ours), Some(theirs)) if !std::ptr::eq(ours, theirs) => ours.ratios(theirs),
             _ => (None, None),
         };
-        vec![
+        [
             Cell::number(best, digits),
             Cell::number(median, digits),
             Cell::number(ratios.0, 2),
@@ -162,7 +180,13 @@ impl Outcome {
     /// Moves all readings into the table, in order.
     fn keep(self, model: &ModelFile, table: &mut Table) {
         let mut all: Vec<_> = self.readings.into_iter().collect();
-        all.push((("machine".into(), "read bandwidth, B/s".into()), self.bandwidth));
+        for (quantity, readings) in
+            [("bytes read a second", self.bandwidth), ("8-bit products a second", self.products)]
+        {
+            if !readings.values.is_empty() {
+                all.push((("machine".into(), quantity.into()), readings));
+            }
+        }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         table.series.extend(all.into_iter().map(|((side, quantity), readings)| Series {
             model: model.name.clone(),

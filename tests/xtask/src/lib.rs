@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod bench;
 mod ci;
 mod guests;
 mod outcome;
@@ -13,6 +14,7 @@ mod testing;
 mod wasm_target;
 mod workspace;
 
+pub use bench::bench;
 pub use ci::ci;
 pub use guests::{build_plugins, pack_crate};
 pub use outcome::TaskError;

@@ -39,6 +39,13 @@ enum Task {
     },
     /// Formatting, lints as errors, tests.
     Ci,
+    /// Measure the engine beside other engines: `cargo xtask bench help`.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Handed to the bench.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build the first-party plugins into `target/<profile>/plugins`.
     Plugins {
         /// Beside the optimised programs rather than those for development.
@@ -74,6 +81,7 @@ fn perform(task: Task) -> Result<(), TaskError> {
         }
         Task::Build { release } => hearth_xtask::build(&workspace, profile(release), true),
         Task::Test { args } => hearth_xtask::test(&workspace, &args),
+        Task::Bench { args } => hearth_xtask::bench(&workspace, &args),
         Task::Ci => hearth_xtask::ci(&workspace),
         Task::Plugins { release } => hearth_xtask::build_plugins(&workspace, profile(release)),
         Task::Pack { path, out } => {

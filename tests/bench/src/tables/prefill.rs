@@ -26,6 +26,7 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
             "ours/it best",
             "ours/it median",
             "Gops/s best",
+            "share best",
         ],
     );
     let sides = bench.plan.sides(&[IkMode::Mapped, IkMode::Repacked]);
@@ -48,16 +49,20 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
                     ];
                     row.extend(outcome.cells(side, name, 1));
                     let best = outcome.get(side, name).and_then(|readings| readings.best());
-                    let operations = best.map(|rate| rate * 2.0 * model.prompt_products as f64);
-                    row.push(Cell::number(operations.map(|operations| operations / 1e9), 0));
+                    let products = best.map(|rate| rate * model.prompt_products as f64);
+                    row.push(Cell::number(products.map(|products| 2.0 * products / 1e9), 0));
+                    let share = products.zip(outcome.products.best()).map(|(own, all)| own / all);
+                    row.push(Cell::number(share, 2));
                     table.rows.push(row);
                 }
             }
             outcome.keep(model, &mut table);
         }
     }
-    table
-        .notes
-        .push("ops: multiplications and additions with weights; attention is not counted".into());
+    table.notes.push(
+        "ops: multiplications and additions with weights; attention is not counted. \
+         share: of the 8-bit dot products measured in the same run"
+            .into(),
+    );
     Ok(table)
 }
