@@ -1,4 +1,4 @@
-//! Language models on candle: Llama, Qwen2 and Qwen3, from GGUF and safetensors files.
+//! Language models: Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma 2 and Gemma 3, from GGUF and safetensors files.
 //!
 //! Files are read with distrust: every count and length is checked against the size of the file before memory
 //! is set aside for it, and a file that lies is a typed error. The crate opens the files it is given, those

@@ -32,7 +32,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             section(
                 ui,
                 "Add a model",
-                "A GGUF or safetensors file of the Llama, Qwen2 or Qwen3 family, or such a folder.",
+                "A GGUF or safetensors file of a Llama, Mistral, Qwen, Phi-3 or Gemma, or its folder.",
             );
             add(ui, model, out);
         },

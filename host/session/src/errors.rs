@@ -137,9 +137,10 @@ impl From<LoadError> for UserError {
             LoadError::Malformed { .. } | LoadError::Shape { .. } => {
                 Self::input(message, "Download the file again; it may be incomplete.")
             }
-            LoadError::Unsupported { .. } => {
-                Self::input(message, "Hearth runs Llama, Qwen2 and Qwen3 models.")
-            }
+            LoadError::Unsupported { .. } => Self::input(
+                message,
+                "Hearth runs Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma 2 and Gemma 3 models.",
+            ),
             LoadError::OutOfMemory { needed_bytes, available_bytes } => Self::system(
                 format!(
                     "The model needs about {} of memory; {} are free.",
