@@ -17,7 +17,7 @@ use crate::scatter::Scatter;
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::{Isa, Sequence, Team};
 use half::f16;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -83,7 +83,8 @@ fn attention_on(
     (q, out): (&[f32], &mut [f32]),
 ) {
     check(config, layer, segments, q, out);
-    let units = units(config, segments, team.threads());
+    let mut units = UNITS.take();
+    lay_out(config, segments, team.threads(), &mut units);
     let out = Scatter::new(out);
     team.chunks(units.len(), 1, &|range| {
         for unit in &units[range] {
@@ -92,6 +93,7 @@ fn attention_on(
             dispatch(isa, kernel);
         }
     });
+    UNITS.set(units);
 }
 
 fn check(config: &AttentionConfig, layer: usize, segments: &[Segment<'_>], q: &[f32], out: &[f32]) {
@@ -125,13 +127,18 @@ struct Unit {
 }
 
 /// Cuts a call into units, the costly ones first, so that the team ends together.
-fn units(config: &AttentionConfig, segments: &[Segment<'_>], threads: usize) -> Vec<Unit> {
+fn lay_out(
+    config: &AttentionConfig,
+    segments: &[Segment<'_>],
+    threads: usize,
+    units: &mut Vec<Unit>,
+) {
+    units.clear();
     let group = config.heads / config.kv_heads;
     let unit_tokens = (UNIT_ROWS / group).max(1);
     let tiles: usize = segments.iter().map(|segment| segment.tokens.div_ceil(unit_tokens)).sum();
     let parts = threads.div_ceil((tiles * config.kv_heads).max(1)).min(group);
     let part_heads = group.div_ceil(parts);
-    let mut units = Vec::with_capacity(tiles * config.kv_heads * parts);
     let mut segment_row = 0;
     for (index, segment) in segments.iter().enumerate() {
         for start in (0..segment.tokens).step_by(unit_tokens) {
@@ -149,11 +156,11 @@ fn units(config: &AttentionConfig, segments: &[Segment<'_>], threads: usize) -> 
         }
         segment_row += segment.tokens;
     }
-    units.sort_by_key(|unit| {
+    // Which of two that cost the same comes first is all the same.
+    units.sort_unstable_by_key(|unit| {
         let last = segments[unit.segment].first_position + unit.tokens.end;
         Reverse(unit.tokens.len() * unit.heads.len() * last.min(config.window.unwrap_or(last)))
     });
-    units
 }
 
 struct UnitKernel<'a> {
@@ -168,6 +175,7 @@ struct UnitKernel<'a> {
 thread_local! {
     /// Buffers of a thread, kept from call to call.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static UNITS: Cell<Vec<Unit>> = Cell::default();
 }
 
 impl Kernel for UnitKernel<'_> {

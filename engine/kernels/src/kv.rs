@@ -116,7 +116,6 @@ impl Sequence {
         assert!(k.len() == v.len() && k.len().is_multiple_of(width), "no whole rows");
         let tokens = k.len() / width;
         assert!(first_position + tokens <= self.capacity(), "no pages for these positions");
-        let mut narrow = vec![f16::ZERO; 2 * self.layout.head_dim];
         let rows = k.chunks_exact(width).zip(v.chunks_exact(width));
         for (position, (k, v)) in (first_position..).zip(rows) {
             let page = Arc::make_mut(&mut self.pages[position / PAGE_TOKENS]);
@@ -124,7 +123,7 @@ impl Sequence {
                 k.chunks_exact(self.layout.head_dim).zip(v.chunks_exact(self.layout.head_dim));
             for (head, (k, v)) in heads.enumerate() {
                 let place = Place { layer, head, slot: position % PAGE_TOKENS };
-                store(page, place, k, v, &mut narrow);
+                store(page, place, k, v);
             }
         }
     }
@@ -145,6 +144,9 @@ impl Sequence {
     }
 }
 
+/// Values turned to half precision at a time.
+const NARROWED: usize = 64;
+
 /// One head's key and value of one position within a page.
 #[derive(Clone, Copy)]
 struct Place {
@@ -153,40 +155,46 @@ struct Place {
     slot: usize,
 }
 
-fn store(page: &mut Page, place: Place, k: &[f32], v: &[f32], narrow: &mut [f16]) {
+fn store(page: &mut Page, place: Place, k: &[f32], v: &[f32]) {
     match page.layout().format {
         KvFormat::F32 => {
-            put_key(page, place, k.iter().map(|x| x.clamp(f32::MIN, f32::MAX)));
-            put_value(page, place, v.iter().map(|x| x.clamp(f32::MIN, f32::MAX)));
+            put_key(page, place, 0, k.iter().map(|x| x.clamp(f32::MIN, f32::MAX)));
+            put_value(page, place, 0, v.iter().map(|x| x.clamp(f32::MIN, f32::MAX)));
         }
         KvFormat::F16 => {
-            let (narrow_k, narrow_v) = narrow.split_at_mut(k.len());
-            narrow_k.convert_from_f32_slice(k);
-            narrow_v.convert_from_f32_slice(v);
-            put_key(page, place, narrow_k.iter().map(|x| finite(*x)));
-            put_value(page, place, narrow_v.iter().map(|x| finite(*x)));
+            for first in (0..k.len()).step_by(NARROWED) {
+                let part = first..k.len().min(first + NARROWED);
+                let mut narrow = [f16::ZERO; NARROWED];
+                let narrow = &mut narrow[..part.len()];
+                narrow.convert_from_f32_slice(&k[part.clone()]);
+                put_key(page, place, first, narrow.iter().map(|x| finite(*x)));
+                narrow.convert_from_f32_slice(&v[part]);
+                put_value(page, place, first, narrow.iter().map(|x| finite(*x)));
+            }
         }
         KvFormat::Q8 => {
             let (k_scale, v_scale) = (scale_of(k), scale_of(v));
-            put_key(page, place, k.iter().map(|x| quantize(*x, k_scale)));
-            put_value(page, place, v.iter().map(|x| quantize(*x, v_scale)));
+            put_key(page, place, 0, k.iter().map(|x| quantize(*x, k_scale)));
+            put_value(page, place, 0, v.iter().map(|x| quantize(*x, v_scale)));
             page.scales_mut(place.layer, place.head)[place.slot] = k_scale;
             page.scales_mut(place.layer, place.head)[PAGE_TOKENS + place.slot] = v_scale;
         }
     }
 }
 
-fn put_key<C: Cell>(page: &mut Page, place: Place, key: impl Iterator<Item = C>) {
+/// Values of a key from the head's value `first` on.
+fn put_key<C: Cell>(page: &mut Page, place: Place, first: usize, key: impl Iterator<Item = C>) {
     let block_len = KEY_LANES * page.layout().head_dim;
     let block = place.slot / KEY_LANES * block_len..(place.slot / KEY_LANES + 1) * block_len;
     let block = &mut page.keys_mut(place.layer, place.head)[block];
-    let lane = block[place.slot % KEY_LANES..].iter_mut().step_by(KEY_LANES);
+    let start = first * KEY_LANES + place.slot % KEY_LANES;
+    let lane = block[start..].iter_mut().step_by(KEY_LANES);
     lane.zip(key).for_each(|(to, x)| *to = x);
 }
 
-fn put_value<C: Cell>(page: &mut Page, place: Place, value: impl Iterator<Item = C>) {
+fn put_value<C: Cell>(page: &mut Page, place: Place, first: usize, value: impl Iterator<Item = C>) {
     let width = page.layout().value_width();
-    let row = &mut page.values_mut(place.layer, place.head)[place.slot * width..];
+    let row = &mut page.values_mut(place.layer, place.head)[place.slot * width + first..];
     row.iter_mut().zip(value).for_each(|(to, x)| *to = x);
 }
 

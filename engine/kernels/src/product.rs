@@ -36,6 +36,9 @@ const CHUNK_BYTES: usize = 48 * 1024;
 /// Chunks that every thread should get at the least, so that none waits long for the last.
 const CHUNKS_PER_THREAD: usize = 6;
 
+/// Products that make one piece of work; more are done one piece after another.
+const AT_ONCE: usize = 8;
+
 /// One matrix to multiply with, and where the result goes.
 #[derive(Debug)]
 pub struct Product<'a> {
@@ -73,9 +76,19 @@ pub(crate) fn matmul_on(
     if x.tokens() == 0 {
         return Ok(());
     }
-    let work: Vec<Work<'_>> =
-        products.iter_mut().map(|product| Work::new(product, x.tokens(), team.threads())).collect();
-    let chunks: usize = work.iter().map(|work| work.chunks).sum();
+    for products in products.chunks_mut(AT_ONCE) {
+        compute(isa, team, x, products);
+    }
+    Ok(())
+}
+
+/// At most [`AT_ONCE`] products, as one piece of work.
+fn compute(isa: Isa, team: &Team, x: &Activations, products: &mut [Product<'_>]) {
+    let mut products = products.iter_mut();
+    let work: [Option<Work<'_>>; AT_ONCE] = std::array::from_fn(|_| {
+        products.next().map(|product| Work::new(product, x.tokens(), team.threads()))
+    });
+    let chunks: usize = work.iter().flatten().map(|work| work.chunks).sum();
     let next = AtomicUsize::new(0);
     let worker = |_| {
         let mut scratch = SCRATCH.take();
@@ -88,12 +101,7 @@ pub(crate) fn matmul_on(
         }
         SCRATCH.set(scratch);
     };
-    if chunks == 1 {
-        worker(0)
-    } else {
-        team.run(&worker)
-    }
-    Ok(())
+    if chunks == 1 { worker(0) } else { team.run(&worker) }
 }
 
 thread_local! {
@@ -153,8 +161,8 @@ struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    fn find(work: &'a [Work<'a>], mut nth: usize) -> Option<Self> {
-        for work in work {
+    fn find(work: &'a [Option<Work<'a>>], mut nth: usize) -> Option<Self> {
+        for work in work.iter().flatten() {
             if nth < work.chunks {
                 let first = nth * work.rows_per_chunk;
                 let rows = first..work.matrix.rows().min(first + work.rows_per_chunk);
