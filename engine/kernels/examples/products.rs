@@ -33,7 +33,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     for format in Format::ALL {
         if named.is_empty() || named.contains(&format!("{format:?}")) {
-            let few = few_tokens(&team, format, 2048, read)?;
+            let few = few_tokens(&team, format, 2048, read, SET_BYTES)?;
+            let near = few_tokens(&team, format, 2048, read, 1)?;
+            println!("{:5} {near}", "near");
             let many = many_tokens(&team, format, 2048, peak)?;
             println!("{:5} {few}{many}", format!("{format:?}"));
         }
@@ -47,11 +49,13 @@ fn few_tokens(
     format: Format,
     columns: usize,
     read: f64,
+    set: usize,
 ) -> Result<String, Box<dyn std::error::Error>> {
-    let rows = 8192;
+    let rows = if set == 1 { 256 } else { 8192 };
+    let repeat = if set == 1 { 50 } else { 1 };
     let bytes = rows * format.row_bytes(columns).ok_or("no whole blocks")?;
-    let all = weights(format, SET_BYTES / bytes * bytes);
-    let matrices = (0..SET_BYTES / bytes)
+    let all = weights(format, (set / bytes).max(1) * bytes);
+    let matrices = (0..(set / bytes).max(1))
         .map(|i| {
             let bytes = all.slice(i * bytes..(i + 1) * bytes).ok_or("beyond the end")?;
             Ok(Matrix::new(bytes, format, rows, columns)?)
@@ -65,13 +69,13 @@ fn few_tokens(
         let mut out = vec![0.0; tokens * rows];
         let mut failed = None;
         let time = best(|| {
-            for matrix in &matrices {
+            for matrix in (0..repeat).flat_map(|_| &matrices) {
                 let product = Product { matrix, out: &mut out, add: false };
                 failed = matmul(team, &activations, &mut [product]).err().or(failed.take());
             }
         });
         failed.map_or(Ok(()), Err)?;
-        let rate = (matrices.len() * bytes) as f64 / time.as_secs_f64() / 1e9;
+        let rate = (repeat * matrices.len() * bytes) as f64 / time.as_secs_f64() / 1e9;
         line += &format!("{tokens}: {rate:4.1} ({:3.0} %)  ", 100.0 * rate / read);
     }
     Ok(line)
@@ -84,7 +88,7 @@ fn many_tokens(
     columns: usize,
     peak: f64,
 ) -> Result<String, Box<dyn std::error::Error>> {
-    let (rows, tokens) = (2048, 512);
+    let (rows, tokens) = (4096, 512);
     let bytes = rows * format.row_bytes(columns).ok_or("no whole blocks")?;
     let matrix = Matrix::new(weights(format, bytes), format, rows, columns)?;
     let mut activations = Activations::default();
@@ -181,7 +185,13 @@ fn best(mut work: impl FnMut()) -> Duration {
 }
 
 /// What this thread has had of a processor.
+#[cfg(target_os = "linux")]
 fn processor_time() -> Option<Duration> {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    times.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn processor_time() -> Option<Duration> {
+    None
 }

@@ -19,9 +19,6 @@ mod panel;
 mod short;
 mod tile;
 
-/// Up to this many tokens go the way of few.
-const FEW: usize = 4;
-
 /// The most tokens whose sums are held in registers, with two panels of rows.
 const TILE: usize = 6;
 
@@ -126,7 +123,7 @@ impl Work<'_, '_> {
     fn long_few<const F: u8, const N: usize>(&mut self) {
         let x = self.x.long().as_chunks::<N>().0;
         for row in (0..self.rows()).step_by(PANEL) {
-            let upcoming = self.upcoming(row);
+            let upcoming = self.upcoming(row + PANEL);
             let panel = panel(self.weights, row, &mut self.buffers.padded);
             let sums = fused::long::<F, N>(&panel, x, upcoming);
             self.put(0, row, &sums);
@@ -138,16 +135,16 @@ impl Work<'_, '_> {
         let x = self.x.short().as_chunks::<N>().0;
         let blocks = self.x.columns() / SHORT;
         for row in (0..self.rows()).step_by(PANEL) {
-            let upcoming = self.upcoming(row);
+            let upcoming = self.upcoming(row + PANEL);
             let panel = panel(self.weights, row, &mut self.buffers.padded);
             let sums = fused::short::<F, N>(&panel, x, blocks, upcoming);
             self.put(0, row, &sums);
         }
     }
 
-    /// Where the panel after the one at `row` will be read.
-    fn upcoming(&self, row: usize) -> *const u8 {
-        let next = (row + PANEL) * self.row_bytes();
+    /// Where the panel at `next` will be read, or what comes after the last.
+    fn upcoming(&self, next: usize) -> *const u8 {
+        let next = next * self.row_bytes();
         match (self.weights.bytes.get(next..), self.weights.upcoming) {
             (Some(next), _) if !next.is_empty() => next.as_ptr(),
             (_, Some(upcoming)) => upcoming,
@@ -162,7 +159,10 @@ impl Work<'_, '_> {
         for first in (0..tokens).step_by(BATCH) {
             let batch = BATCH.min(tokens - first);
             self.start_sums(batch * R);
+            let upcoming = self.upcoming(row + R * PANEL);
+            let bytes = R * PANEL * const { long::layout(F).bytes };
             for (block, x) in self.x.long().chunks_exact(tokens).enumerate() {
+                fetch(upcoming.wrapping_add(block * bytes), bytes);
                 let Buffers { weights, sums, padded } = &mut *self.buffers;
                 for r in 0..R {
                     weights[r].long::<F>(&panel(self.weights, row + r * PANEL, padded), block);
@@ -194,7 +194,10 @@ impl Work<'_, '_> {
         for first in (0..tokens).step_by(BATCH) {
             let batch = BATCH.min(tokens - first);
             self.start_sums(batch * R);
+            let upcoming = self.upcoming(row + R * PANEL);
+            let bytes = R * PANEL * GROUP * const { short::layout(F).bytes };
             for (group, x) in self.x.short().chunks_exact(tokens).enumerate() {
+                fetch(upcoming.wrapping_add(group * bytes), bytes);
                 let Buffers { weights, sums, padded } = &mut *self.buffers;
                 let blocks = GROUP.min(self.x.columns() / SHORT - group * GROUP);
                 for r in 0..R {
@@ -338,4 +341,13 @@ fn quad(x: &[i8; LONG], i: usize) -> __m512i {
         x[4 * i + 3].cast_unsigned(),
     ];
     _mm512_set1_epi32(i32::from_ne_bytes(bytes))
+}
+
+/// Asks for some bytes to be brought near. They may be anywhere: nothing is read if they are not there.
+#[inline]
+fn fetch(start: *const u8, len: usize) {
+    for line in (0..len).step_by(64) {
+        // SAFETY: a prefetch does not fault, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line).cast()) };
+    }
 }

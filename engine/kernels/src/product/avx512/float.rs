@@ -24,8 +24,8 @@ pub(super) fn tile<const F: u8, const R: usize, const N: usize>(
         // SAFETY: the lanes of the mask lie within `R` rows and `N` tokens, whose lengths were checked.
         unsafe {
             let mut weights = [_mm512_setzero_ps(); R];
-            for (r, weights) in weights.iter_mut().enumerate() {
-                *weights = load::<F>(rows.as_ptr().add((r * columns + column) * width), mask);
+            for r in 0..R {
+                weights[r] = load::<F>(rows.as_ptr().add((r * columns + column) * width), mask);
             }
             for t in 0..N {
                 let x = _mm512_maskz_loadu_ps(mask, x.as_ptr().add(t * columns + column));

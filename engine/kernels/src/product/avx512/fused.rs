@@ -1,8 +1,8 @@
 //! Few tokens: weights go from memory through registers into the sums.
 use super::long::{self, header, quarter, run_start};
 use super::panel::Panel;
-use super::quad;
 use super::short::{self, block};
+use super::{fetch, quad};
 use crate::activations::{GROUP, LongActivation, ShortActivation};
 use std::arch::x86_64::*;
 
@@ -17,42 +17,41 @@ pub(super) fn long<const F: u8, const N: usize>(
     let mut sums = [_mm512_setzero_ps(); N];
     for (i, x) in x.iter().enumerate() {
         let at = i * layout.bytes;
-        prefetch(upcoming.wrapping_add(16 * at), 16 * layout.bytes);
-        let header = header::<F>(panel, at);
+        fetch(upcoming.wrapping_add(16 * at), 16 * layout.bytes);
+        let header = header::<F, N>(panel, at);
         let mut totals = [_mm512_setzero_si512(); N];
         for nth in 0..4 {
-            let runs = quarter::<F>(panel, at, nth);
+            let runs = quarter::<F, N>(panel, at, nth);
             for run in 0..2 {
                 let first = run_start::<F>(nth, run) / 4;
                 for part in 0..8 / layout.quads {
                     let scale = header.scale(first / layout.quads + part);
-                    let quads = part * layout.quads..(part + 1) * layout.quads;
-                    for (total, x) in totals.iter_mut().zip(x) {
+                    for t in 0..N {
                         let mut sum = _mm512_setzero_si512();
-                        for i in quads.clone() {
-                            sum = _mm512_dpbusd_epi32(sum, runs[run][i], quad(&x.q, first + i));
+                        for i in part * layout.quads..(part + 1) * layout.quads {
+                            sum = _mm512_dpbusd_epi32(sum, runs[run][i], quad(&x[t].q, first + i));
                         }
                         if layout.offset_shift > 0 {
-                            let part = _mm512_set1_epi32(x.sums[first / layout.quads + part]);
+                            let part = _mm512_set1_epi32(x[t].sums[first / layout.quads + part]);
                             sum = _mm512_sub_epi32(sum, shifted(part, layout.offset_shift));
                         }
-                        *total = _mm512_add_epi32(*total, _mm512_mullo_epi32(sum, scale));
+                        totals[t] = _mm512_add_epi32(totals[t], _mm512_mullo_epi32(sum, scale));
                     }
                 }
             }
         }
-        for ((sum, total), x) in sums.iter_mut().zip(totals).zip(x) {
-            let scale = _mm512_set1_ps(x.scale);
+        for t in 0..N {
+            let scale = _mm512_set1_ps(x[t].scale);
             let d = _mm512_mul_ps(header.d, scale);
-            *sum = _mm512_fmadd_ps(d, _mm512_cvtepi32_ps(total), *sum);
+            sums[t] = _mm512_fmadd_ps(d, _mm512_cvtepi32_ps(totals[t]), sums[t]);
             if layout.min_pairs > 0 {
                 let mut mins = _mm512_setzero_si512();
                 for pair in 0..layout.min_pairs {
-                    let x = pair_of(x, layout.min_pairs, pair);
+                    let x = pair_of(&x[t], layout.min_pairs, pair);
                     mins = _mm512_dpwssd_epi32(mins, header.min_pair(pair), x);
                 }
                 let d = _mm512_mul_ps(header.minus_dmin, scale);
-                *sum = _mm512_fmadd_ps(d, _mm512_cvtepi32_ps(mins), *sum);
+                sums[t] = _mm512_fmadd_ps(d, _mm512_cvtepi32_ps(mins), sums[t]);
             }
         }
     }
@@ -71,12 +70,12 @@ pub(super) fn short<const F: u8, const N: usize>(
     let mut sums = [_mm512_setzero_ps(); N];
     for i in 0..blocks {
         let at = i * layout.bytes;
-        prefetch(upcoming.wrapping_add(16 * at), 16 * layout.bytes);
-        let block = block::<F>(panel, at);
+        fetch(upcoming.wrapping_add(16 * at), 16 * layout.bytes);
+        let block = block::<F, N>(panel, at);
         let x = &x[i / GROUP];
         let i = i % GROUP;
-        for (sum, x) in sums.iter_mut().zip(x) {
-            *sum = add_short::<F>(*sum, &block, x, i);
+        for t in 0..N {
+            sums[t] = add_short::<F>(sums[t], &block, &x[t], i);
         }
     }
     sums
@@ -93,12 +92,12 @@ fn add_short<const F: u8>(
     let layout = const { short::layout(F) };
     let zero = _mm512_setzero_si512();
     // Two sums, since each waits for its own last.
-    let (mut even, mut odd) = (zero, zero);
-    for at in (0..8).step_by(2) {
-        even = _mm512_dpbusd_epi32(even, block.quads[at], quad(&x.q, 8 * i + at));
-        odd = _mm512_dpbusd_epi32(odd, block.quads[at + 1], quad(&x.q, 8 * i + at + 1));
+    let (mut first, mut second) = (zero, zero);
+    for at in 0..4 {
+        first = _mm512_dpbusd_epi32(first, block.quads[at], quad(&x.q, 8 * i + at));
+        second = _mm512_dpbusd_epi32(second, block.quads[at + 4], quad(&x.q, 8 * i + at + 4));
     }
-    let mut total = _mm512_add_epi32(even, odd);
+    let mut total = _mm512_add_epi32(first, second);
     if layout.offset_shift > 0 {
         total = _mm512_sub_epi32(total, shifted(_mm512_set1_epi32(x.sums[i]), layout.offset_shift));
     }
@@ -128,13 +127,4 @@ pub(super) fn pair_of(x: &LongActivation, pairs: usize, pair: usize) -> __m512i 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(super) fn shifted(numbers: __m512i, shift: u32) -> __m512i {
     _mm512_sllv_epi32(numbers, _mm512_set1_epi32(shift.cast_signed()))
-}
-
-/// Asks for some bytes to be brought near. They may be anywhere: nothing is read if they are not there.
-#[inline]
-fn prefetch(start: *const u8, len: usize) {
-    for line in (0..len).step_by(64) {
-        // SAFETY: a prefetch does not fault, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
-    }
 }

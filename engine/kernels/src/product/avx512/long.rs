@@ -63,9 +63,11 @@ impl Header {
 }
 
 /// Scales and mins of the block that starts at byte `at` of the rows.
+///
+/// `CALLER` is any number, another one for each caller: so each has a copy to itself, which the compiler takes in whole.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) fn header<const F: u8>(panel: &Panel<'_>, at: usize) -> Header {
+pub(super) fn header<const F: u8, const CALLER: usize>(panel: &Panel<'_>, at: usize) -> Header {
     match F {
         Q2K => header_q2k(panel, at),
         Q3K => header_q3k(panel, at),
@@ -74,10 +76,14 @@ pub(super) fn header<const F: u8>(panel: &Panel<'_>, at: usize) -> Header {
     }
 }
 
-/// One quarter of a block: two runs of 32 columns, see [`run_start`].
+/// One quarter of a block: two runs of 32 columns, see [`run_start`]. For `CALLER` see [`header`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) fn quarter<const F: u8>(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
+pub(super) fn quarter<const F: u8, const CALLER: usize>(
+    panel: &Panel<'_>,
+    at: usize,
+    nth: usize,
+) -> [[__m512i; 8]; 2] {
     match F {
         Q2K => quarter_q2k(panel, at, nth),
         Q3K => quarter_q3k(panel, at, nth),
@@ -161,9 +167,9 @@ fn header_q6k(panel: &Panel<'_>, at: usize) -> Header {
 fn quarter_q2k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
     let packed = panel.columns8(at + 16 + 32 * (nth / 2));
     let mut runs = [packed; 2];
-    for (run, quads) in runs.iter_mut().enumerate() {
-        for quad in quads {
-            *quad = bits::<0x03>(*quad, (4 * (nth % 2) + 2 * run) as i32);
+    for run in 0..2 {
+        for i in 0..8 {
+            runs[run][i] = bits::<0x03>(packed[i], (4 * (nth % 2) + 2 * run) as i32);
         }
     }
     runs

@@ -17,11 +17,6 @@ impl<'a> Panel<'a> {
         Self { bytes, row_bytes }
     }
 
-    /// Where the bytes after the panel start.
-    pub(super) fn end(&self) -> *const u8 {
-        self.bytes.as_ptr().wrapping_add(PANEL * self.row_bytes)
-    }
-
     /// 16 bytes of each row, from byte `at` of it: four vectors of 32 bits of each row.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]

@@ -38,10 +38,10 @@ pub(super) struct Block {
     pub(super) m: __m512,
 }
 
-/// The block that starts at byte `at` of the rows.
+/// The block that starts at byte `at` of the rows. `CALLER` as for long blocks' headers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) fn block<const F: u8>(panel: &Panel<'_>, at: usize) -> Block {
+pub(super) fn block<const F: u8, const CALLER: usize>(panel: &Panel<'_>, at: usize) -> Block {
     let head = panel.columns4(at);
     let quads = match F {
         Q4_0 => halves(panel.columns4(at + 2)),
@@ -70,7 +70,7 @@ fn halves(packed: [__m512i; 4]) -> [__m512i; 8] {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 fn with_fifths(mut quads: [__m512i; 8], fifths: __m512i) -> [__m512i; 8] {
     let sixteen = _mm512_set1_epi8(16);
-    for (i, quad) in quads.iter_mut().enumerate() {
+    for i in 0..8 {
         // Byte i / 2 of each row in all four bytes, then one bit of it for each.
         let first = (i / 2) as i32 * 0x0101_0101;
         let rows = _mm512_set_epi32(
@@ -93,9 +93,9 @@ fn with_fifths(mut quads: [__m512i; 8], fifths: __m512i) -> [__m512i; 8] {
         );
         let rows = _mm512_shuffle_i64x2::<0>(rows, rows);
         let bytes = _mm512_shuffle_epi8(fifths, _mm512_add_epi8(rows, _mm512_set1_epi32(first)));
-        let bit = if i.is_multiple_of(2) { 0x0804_0201 } else { 0x8040_2010_u32.cast_signed() };
+        let bit = if i % 2 == 0 { 0x0804_0201 } else { 0x8040_2010_u32.cast_signed() };
         let set = _mm512_test_epi8_mask(bytes, _mm512_set1_epi32(bit));
-        *quad = _mm512_mask_add_epi8(*quad, set, *quad, sixteen);
+        quads[i] = _mm512_mask_add_epi8(quads[i], set, quads[i], sixteen);
     }
     quads
 }
@@ -104,8 +104,8 @@ fn with_fifths(mut quads: [__m512i; 8], fifths: __m512i) -> [__m512i; 8] {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 fn without_sign(mut quads: [__m512i; 8]) -> [__m512i; 8] {
-    for quad in &mut quads {
-        *quad = _mm512_xor_si512(*quad, _mm512_set1_epi8(-128));
+    for i in 0..8 {
+        quads[i] = _mm512_xor_si512(quads[i], _mm512_set1_epi8(-128));
     }
     quads
 }

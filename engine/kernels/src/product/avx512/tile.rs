@@ -36,7 +36,7 @@ impl Spread {
     pub(super) fn long<const F: u8>(&mut self, panel: &Panel<'_>, nth: usize) {
         let layout = const { long::layout(F) };
         let at = nth * layout.bytes;
-        let header = header::<F>(panel, at);
+        let header = header::<F, 0>(panel, at);
         for part in 0..64 / layout.quads {
             self.scales[part] = header.scale(part);
         }
@@ -46,10 +46,12 @@ impl Spread {
         self.d[0] = header.d;
         self.m[0] = header.minus_dmin;
         for nth in 0..4 {
-            let runs = quarter::<F>(panel, at, nth);
+            let runs = quarter::<F, 0>(panel, at, nth);
             for run in 0..2 {
                 let first = run_start::<F>(nth, run) / 4;
-                self.quads[first..first + 8].copy_from_slice(&runs[run]);
+                for i in 0..8 {
+                    self.quads[first + i] = runs[run][i];
+                }
             }
         }
     }
@@ -59,8 +61,10 @@ impl Spread {
     pub(super) fn short<const F: u8>(&mut self, panel: &Panel<'_>, first: usize, blocks: usize) {
         let layout = const { short::layout(F) };
         for i in 0..blocks.min(GROUP) {
-            let block = block::<F>(panel, (first + i) * layout.bytes);
-            self.quads[8 * i..8 * i + 8].copy_from_slice(&block.quads);
+            let block = block::<F, 0>(panel, (first + i) * layout.bytes);
+            for quad in 0..8 {
+                self.quads[8 * i + quad] = block.quads[quad];
+            }
             self.d[i] = block.d;
             self.m[i] = block.m;
         }
