@@ -133,7 +133,11 @@ fn wide<C: Cell>() -> bool {
 /// `c[r][m] (+)= sum over k of a[r][k] * b[k][m]`, by fused multiply-add in the order of the terms, for `R` rows and `M` blocks
 /// of sixteen columns. Row `r`, block `m` of `c` starts at `r * c_row + m * 16`. With `ADD`, sums start at what `c` holds.
 #[inline(always)]
-pub(super) fn multiply<
+#[expect(
+    clippy::needless_range_loop,
+    reason = "sums stay in registers only if no iterator borrows them"
+)]
+fn multiply<
     S: Simd,
     C: Cell,
     const R: usize,
@@ -156,9 +160,9 @@ pub(super) fn multiply<
     assert!(c.len() >= (R - 1) * c_row + M * LANES);
     let mut sums = [[s.zero(); M]; R];
     if ADD {
-        for (r, sums) in sums.iter_mut().enumerate() {
-            for (m, sum) in sums.iter_mut().enumerate() {
-                *sum = s.load(lanes(c, r * c_row + m * LANES));
+        for r in 0..R {
+            for m in 0..M {
+                sums[r][m] = s.load(lanes(c, r * c_row + m * LANES));
             }
         }
     }
@@ -169,22 +173,22 @@ pub(super) fn multiply<
         // moved by `wrapping_add`, since the last move may leave the slice.
         unsafe {
             let mut columns = [s.zero(); M];
-            for (m, column) in columns.iter_mut().enumerate() {
-                *column = C::load(s, &*b.add(m * b_block).cast::<[C; LANES]>());
+            for m in 0..M {
+                columns[m] = C::load(s, &*b.add(m * b_block).cast::<[C; LANES]>());
             }
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..R {
                 let factor = s.splat(*a.add(r * A_ROW));
-                for (sum, column) in sums.iter_mut().zip(&columns) {
-                    *sum = s.fma(factor, *column, *sum);
+                for m in 0..M {
+                    sums[r][m] = s.fma(factor, columns[m], sums[r][m]);
                 }
             }
         }
         a = a.wrapping_add(A_TERM);
         b = b.wrapping_add(b_term);
     }
-    for (r, sums) in sums.iter().enumerate() {
-        for (m, sum) in sums.iter().enumerate() {
-            s.store(*sum, lanes_mut(c, r * c_row + m * LANES));
+    for r in 0..R {
+        for m in 0..M {
+            s.store(sums[r][m], lanes_mut(c, r * c_row + m * LANES));
         }
     }
 }

@@ -224,8 +224,8 @@ impl Tile<'_> {
 
         let before = scratch.maxima[row];
         let mut maximum = s.splat(before);
-        for column in columns.clone().step_by(LANES) {
-            maximum = s.max(maximum, s.load(lanes(scores, column)));
+        for lane in columns.start / LANES..columns.end / LANES {
+            maximum = s.max(maximum, s.load(lanes(scores, lane * LANES)));
         }
         let after = s.max_lane(maximum);
         let maximum = s.splat(after);
@@ -240,7 +240,8 @@ impl Tile<'_> {
                 s.store(s.mul(s.load(sums), factor), sums);
             }
         }
-        for column in columns.step_by(LANES) {
+        for lane in columns.start / LANES..columns.end / LANES {
+            let column = lane * LANES;
             let score = s.load(lanes(scores, column));
             let mut p = math::exp2(s, s.sub(score, maximum));
             weight = s.add(weight, p);
@@ -258,7 +259,8 @@ impl Tile<'_> {
         if C::FORMAT != KvFormat::Q8 && self.config.softcap.is_none() {
             return;
         }
-        for column in step.columns.clone().step_by(LANES) {
+        for lane in step.columns.start / LANES..step.columns.end / LANES {
+            let column = lane * LANES;
             let mut score = s.load(lanes(scores, column));
             if C::FORMAT == KvFormat::Q8 {
                 score = s.mul(score, self.scales(s, step.base + column, 0));
@@ -361,7 +363,7 @@ fn height(rows: usize, tile_rows: usize) -> usize {
 fn widen<S: Simd, C: Cell>(s: S, from: &[C], to: &mut [f32]) {
     let (from, _) = from.as_chunks::<LANES>();
     let (to, _) = to.as_chunks_mut::<LANES>();
-    for (from, to) in from.iter().zip(to) {
-        s.store(C::load(s, from), to);
+    for (i, to) in to.iter_mut().enumerate() {
+        s.store(C::load(s, &from[i]), to);
     }
 }
