@@ -26,6 +26,7 @@
 
 mod backend;
 mod checkpoint;
+pub mod constrain;
 mod cpu;
 mod embedding;
 pub mod inspect;

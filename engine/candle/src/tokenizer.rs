@@ -14,7 +14,10 @@ mod spm;
 mod tests;
 mod vocab;
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+};
 
 use hearth_engine_api::{EngineError, LoadError};
 
@@ -81,6 +84,8 @@ pub struct Tokenizer {
     /// Ids and spellings of the tokens that are recognised by their spelling.
     spellings: Vec<(String, u32)>,
     markup_chars: BTreeSet<char>,
+    /// Control tokens, tags and their like.
+    markup_ids: HashSet<u32>,
     bos: Option<u32>,
     eos: Option<u32>,
     end_ids: Vec<u32>,
@@ -144,6 +149,7 @@ impl Tokenizer {
         Ok(Self {
             spelled: SpelledTokens::new(&parts.spelled)?,
             markup_chars: vocab::markup_chars(&parts.spelled),
+            markup_ids: vocab::markup_ids(&parts.spelled),
             spellings: parts.spelled.into_iter().map(|token| (token.text, token.id)).collect(),
             algorithm: parts.algorithm,
             table: parts.table,
@@ -188,14 +194,18 @@ impl Tokenizer {
         }
         hits.extend(found);
         hits.sort_by_key(|hit| hit.range.start);
-        self.encode_around(&text, &hits)
+        self.encode_around(&text, &hits, false)
     }
 
-    /// Ids of the hits, and of the text between them.
-    fn encode_around(&self, text: &str, hits: &[Hit]) -> Result<Vec<u32>, TokenizeError> {
+    /// Ids of the hits, and of the text between them. `after_text` says that the whole goes on from other text.
+    fn encode_around(
+        &self,
+        text: &str,
+        hits: &[Hit],
+        mut after_text: bool,
+    ) -> Result<Vec<u32>, TokenizeError> {
         let mut ids = Vec::with_capacity(text.len() / 3 + hits.len());
         let mut done = 0;
-        let mut after_text = false;
         for hit in hits {
             if done < hit.range.start {
                 self.encode_fragment(text, done..hit.range.start, after_text, &mut ids)?;
@@ -223,7 +233,7 @@ impl Tokenizer {
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => pieces.encode(&text[range], !after_text, ids),
             Algorithm::Library(library) => {
-                library.encode(&text[range.clone()], range.start == 0, ids)?;
+                library.encode(&text[range.clone()], range.start == 0 && !after_text, ids)?;
             }
         }
         // Vocabularies are built so that this cannot be; a hole here would let text steer the model.
@@ -250,7 +260,8 @@ impl Tokenizer {
         DecodeStream::new(self, at_start && self.has_space_prefix())
     }
 
-    fn has_space_prefix(&self) -> bool {
+    /// Whether a blank is put before a text, which [`Tokenizer::stream`] takes off again.
+    pub(crate) fn has_space_prefix(&self) -> bool {
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => pieces.has_space_prefix(),
             Algorithm::Library(library) => library.has_space_prefix(),
@@ -262,6 +273,27 @@ impl Tokenizer {
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         let entry = self.table.get(id)?;
         (entry.kind != Kind::Control).then_some(&*entry.bytes)
+    }
+
+    /// What a token adds to a text, for those that ordinary text is made of: neither control tokens nor tags, nor
+    /// the token for the unknown.
+    pub fn plain_bytes(&self, id: u32) -> Option<&[u8]> {
+        let entry = self.table.get(id)?;
+        let plain = matches!(entry.kind, Kind::Normal | Kind::Byte | Kind::UserDefined)
+            && !self.markup_ids.contains(&id);
+        plain.then_some(&*entry.bytes)
+    }
+
+    /// The ids of `text` as they would be in the midst of other text: no blank is put in front, and neither
+    /// control tokens nor tags are recognised.
+    ///
+    /// # Errors
+    /// [`TokenizeError`] where the vocabulary cannot spell the text.
+    pub fn encode_within(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
+        let mut hits = Vec::new();
+        self.spelled.find_plain(text, 0..text.len(), &mut hits);
+        hits.sort_by_key(|hit| hit.range.start);
+        self.encode_around(text, &hits, true)
     }
 
     /// The id of a token by its spelling in the vocabulary (`<|im_end|>`, `▁the`, `Ġthe`).

@@ -1,6 +1,9 @@
 //! What each token id stands for, and which tokens are written as such in a text.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use hearth_engine_api::LoadError;
@@ -228,6 +231,11 @@ pub(super) fn markup_chars(tokens: &[Spelled]) -> BTreeSet<char> {
     markup.flat_map(|token| token.text.chars()).filter(|c| !c.is_whitespace()).collect()
 }
 
+/// Control tokens, tags and their like.
+pub(super) fn markup_ids(tokens: &[Spelled]) -> HashSet<u32> {
+    tokens.iter().filter(|token| token.is_markup()).map(|token| token.id).collect()
+}
+
 /// The byte a token such as `<0x0A>` stands for.
 pub(super) fn byte_of_name(text: &str) -> Option<u8> {
     let hex = text.strip_prefix("<0x")?.strip_suffix('>')?;
@@ -283,7 +291,7 @@ mod tests {
 
     #[test]
     fn stand_ins_are_one_to_one() {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for byte in 0..=255u8 {
             let c = stand_in_of_byte(byte);
             assert!(seen.insert(c));

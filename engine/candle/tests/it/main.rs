@@ -6,7 +6,9 @@
 )]
 
 mod backend;
+mod constraints;
 mod corrupt;
+mod coverage;
 mod cpu;
 mod data;
 mod embedding;

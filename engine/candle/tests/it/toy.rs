@@ -291,7 +291,7 @@ impl Toy {
 }
 
 /// A SentencePiece vocabulary that can spell everything.
-fn vocabulary() -> Vec<(String, Value)> {
+pub(crate) fn vocabulary() -> Vec<(String, Value)> {
     let specials = ["<unk>", "<s>", "</s>"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let pieces = PIECES.map(str::to_owned);
