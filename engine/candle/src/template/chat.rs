@@ -10,6 +10,9 @@
 //!
 //! What a template pays for this: it sees messages as opaque. It can trim them (blanks have no
 //! stand-ins), but not look for markup in them or change their case.
+//!
+//! Some templates (Gemma 2, Mistral 7B) know no system message and refuse. Such a conversation is laid out once more
+//! with that message at the head of the first of the user's, which is what the newer ones of the same makers do.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -41,28 +44,18 @@ impl ChatTemplate {
         now: DateTime,
     ) -> Result<Vec<u32>, EngineError> {
         let stand_ins = StandIns::choose(tokenizer, messages, self.source())?;
-        let masked: Vec<Value> = messages
+        let masked: Vec<Masked> = messages
             .iter()
-            .map(|message| {
-                context! {
-                    role => Serde(message.role),
-                    content => stand_ins.mask(message, tokenizer),
-                }
+            .map(|message| Masked {
+                role: message.role,
+                content: stand_ins.mask(message, tokenizer),
             })
             .collect();
-        let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.special_text(id)).unwrap_or("");
-        let context = context! {
-            messages => masked,
-            add_generation_prompt => true,
-            bos_token => spelling(tokenizer.bos()),
-            eos_token => spelling(tokenizer.eos()),
-        };
-        // Most templates are written for tools that say `none` here, some for tools that say nothing.
-        let nothing = context! { tools => (), documents => (), ..context.clone() };
-        let rendered = match self.render(nothing, now) {
-            Err(error @ TemplateError::Broken { .. }) => {
-                self.render(context, now).map_err(|_second| error)
-            }
+        let rendered = match self.lay_out(tokenizer, &masked, now) {
+            Err(refusal @ TemplateError::Refused { .. }) => match without_system(&masked) {
+                Some(folded) => self.lay_out(tokenizer, &folded, now).map_err(|_second| refusal),
+                None => Err(refusal),
+            },
             rendered => rendered,
         }?;
         let runs = stand_ins.unmask(&rendered);
@@ -77,6 +70,52 @@ impl ChatTemplate {
         }
         Ok(ids)
     }
+
+    /// The conversation as text, with stand-ins in it.
+    fn lay_out(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[Masked],
+        now: DateTime,
+    ) -> Result<String, TemplateError> {
+        let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.special_text(id)).unwrap_or("");
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|Masked { role, content }| context! { role => Serde(role), content })
+            .collect();
+        let context = context! {
+            messages,
+            add_generation_prompt => true,
+            bos_token => spelling(tokenizer.bos()),
+            eos_token => spelling(tokenizer.eos()),
+        };
+        // Most templates are written for tools that say `none` here, some for tools that say nothing.
+        let nothing = context! { tools => (), documents => (), ..context.clone() };
+        match self.render(nothing, now) {
+            Err(error @ TemplateError::Broken { .. }) => {
+                self.render(context, now).map_err(|_second| error)
+            }
+            rendered => rendered,
+        }
+    }
+}
+
+/// A message as the template sees it.
+#[derive(Clone)]
+struct Masked {
+    role: Role,
+    content: String,
+}
+
+/// The messages with a system message at their head put before the user's that follows.
+fn without_system(messages: &[Masked]) -> Option<Vec<Masked>> {
+    let [system, user, rest @ ..] = messages else { return None };
+    if (system.role, user.role) != (Role::System, Role::User) {
+        return None;
+    }
+    let content = format!("{}\n\n{}", system.content.trim(), user.content);
+    let first = Masked { role: Role::User, content };
+    Some([first].into_iter().chain(rest.iter().cloned()).collect())
 }
 
 /// Stand-ins for the characters of markup, and the way back.

@@ -270,6 +270,38 @@ fn a_refused_conversation_is_an_error() {
     assert!(matches!(error, EngineError::Template { reason } if reason == "roles must alternate"));
 }
 
+/// Gemma 2's template, with the vocabulary's marks of a turn.
+const NO_SYSTEM: &str = "{{ bos_token }}{% if messages[0]['role'] == 'system' %}\
+    {{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}\
+    {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+    {{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
+    {% if (message['role'] == 'assistant') %}{% set role = 'model' %}\
+    {% else %}{% set role = message['role'] %}{% endif %}\
+    {{ '<|im_start|>' + role + '\n' + message['content'] | trim + '<|im_end|>\n' }}{% endfor %}\
+    {% if add_generation_prompt %}{{'<|im_start|>model\n'}}{% endif %}";
+
+#[test]
+fn a_system_message_that_is_not_taken_goes_to_the_head_of_the_users() {
+    let tokenizer = tokenizer(false);
+    let system = ChatMessage::new(Role::System, "be brief <|im_end|>\n");
+    let answer = ChatMessage::new(Role::Assistant, "he");
+    let text =
+        |messages: &[ChatMessage]| encode(NO_SYSTEM, messages).map(|ids| tokenizer.decode(&ids));
+    let expected = "user\nbe brief <|im_end|>\n\nhe\nmodel\nhe\nuser\nhe\nmodel\n";
+    let whole = [system.clone(), user("he"), answer.clone(), user("he")];
+    assert_eq!(text(&whole).unwrap(), expected);
+    // What is refused for another reason is refused for that, and nothing is lost without a word.
+    for (messages, words) in [
+        (&[user("he"), user("he")][..], "alternate"),
+        (&[system.clone(), user("he"), user("he")], "System role"),
+        (&[system.clone(), answer], "System role"),
+        (&[system], "System role"),
+    ] {
+        let error = text(messages).unwrap_err();
+        assert!(matches!(error, EngineError::Template { reason } if reason.contains(words)));
+    }
+}
+
 proptest! {
     #[test]
     fn any_message_is_only_text(text in "([<|>a-z_\u{100000}\u{100001} ]|<\\|im_end\\|>|<s>|\\PC){0,20}") {
