@@ -18,6 +18,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
 mod scratch;
@@ -206,7 +208,11 @@ impl<'a> Chunk<'a> {
             )]
             // SAFETY: `matmul_on` has checked that the instruction set is available.
             Isa::Avx512 => unsafe { avx512::rows(&weights, x, &mut out, scratch) },
-            _ => portable::rows(&weights, x, &mut out, scratch),
+            #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "compiled for an instruction set that not every processor has")]
+            // SAFETY: `matmul_on` has checked that the instruction set is available.
+            Isa::Avx2 => unsafe { avx2::rows(&weights, x, &mut out, scratch) },
+            _ => portable::rows(portable::Plain, &weights, x, &mut out, scratch),
         }
     }
 }

@@ -4,6 +4,9 @@ use super::{Format, f16_at};
 /// Numbers in a long block.
 pub(crate) const LONG: usize = 256;
 
+/// Numbers whose bits lie alike in as many bytes.
+const RUN: usize = 32;
+
 /// A long block as integers: number `i` is `d * scales[i / 16] * q[i] - dmin * mins[i / 16]`.
 pub(crate) struct LongBlock {
     pub(crate) q: [i8; LONG],
@@ -15,6 +18,7 @@ pub(crate) struct LongBlock {
 
 impl LongBlock {
     /// Reads a block of a long format.
+    #[inline(always)]
     pub(crate) fn decode(format: Format, bytes: &[u8]) -> Self {
         match format {
             Format::Q2K => decode_q2k(bytes),
@@ -27,89 +31,105 @@ impl LongBlock {
 
     pub(crate) fn dequantize(&self, out: &mut [f32]) {
         for (part, out) in out.chunks_exact_mut(16).enumerate() {
-            let (scale, min) =
-                (self.d * self.scales[part] as f32, self.dmin * self.mins[part] as f32);
+            let scale = self.d * self.scales[part] as f32;
+            let min = self.dmin * self.mins[part] as f32;
             for (value, &q) in out.iter_mut().zip(&self.q[16 * part..]) {
                 *value = scale * f32::from(q) - min;
             }
         }
     }
+
+    pub(crate) const ZERO: Self = Self { q: [0; LONG], scales: [0; 16], mins: [0; 16], d: 0.0, dmin: 0.0 };
 }
 
 /// Scales and mins (four bits each) of 16 parts, 64 bytes of two bits, d, dmin.
+#[inline(always)]
 fn decode_q2k(bytes: &[u8]) -> LongBlock {
-    let quants = &bytes[16..80];
-    LongBlock {
-        q: std::array::from_fn(|i| two_bits(quants, i).cast_signed()),
-        scales: std::array::from_fn(|part| i32::from(bytes[part] & 15)),
-        mins: std::array::from_fn(|part| i32::from(bytes[part] >> 4)),
-        d: f16_at(bytes, 80),
-        dmin: f16_at(bytes, 82),
+    let mut block = LongBlock { d: f16_at(bytes, 80), dmin: f16_at(bytes, 82), ..LongBlock::ZERO };
+    for (part, byte) in bytes[..16].iter().enumerate() {
+        block.scales[part] = i32::from(byte & 15);
+        block.mins[part] = i32::from(byte >> 4);
     }
+    for (run, q) in block.q.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+        two_bits(&bytes[16..], run, q);
+    }
+    block
 }
 
 /// 32 bytes of third bits, 64 bytes of two bits, 12 bytes of scales, d. A third bit that is not set takes 4 away.
+#[inline(always)]
 fn decode_q3k(bytes: &[u8]) -> LongBlock {
-    let (thirds, quants, packed) = (&bytes[..32], &bytes[32..96], &bytes[96..108]);
-    LongBlock {
-        q: std::array::from_fn(|i| {
-            let third = (thirds[i % 32] >> (i / 32)) & 1;
-            (two_bits(quants, i) | (third << 2)).cast_signed() - 4
-        }),
-        scales: std::array::from_fn(|part| {
-            let low = (packed[part % 8] >> (4 * (part / 8))) & 15;
-            let high = (packed[8 + part % 4] >> (2 * (part / 4))) & 3;
-            i32::from(low | (high << 4)) - 32
-        }),
-        mins: [0; 16],
-        d: f16_at(bytes, 108),
-        dmin: 0.0,
+    let mut block = LongBlock { d: f16_at(bytes, 108), ..LongBlock::ZERO };
+    let (thirds, packed) = (&bytes[..RUN], &bytes[96..108]);
+    for (part, scale) in block.scales.iter_mut().enumerate() {
+        let low = (packed[part % 8] >> (4 * (part / 8))) & 15;
+        let high = (packed[8 + part % 4] >> (2 * (part / 4))) & 3;
+        *scale = i32::from(low | (high << 4)) - 32;
     }
+    for (run, q) in block.q.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+        two_bits(&bytes[32..], run, q);
+        for (q, third) in q.iter_mut().zip(thirds) {
+            *q += (((third >> run) & 1) << 2).cast_signed() - 4;
+        }
+    }
+    block
 }
 
 /// d, dmin, 12 bytes of scales and mins of 8 parts, then (of five bits: 32 bytes of fifth bits, then) 128 bytes of four bits.
+#[inline(always)]
 fn decode_q4k(bytes: &[u8], quants: &[u8], fifths: Option<&[u8]>) -> LongBlock {
+    let mut block = LongBlock { d: f16_at(bytes, 0), dmin: f16_at(bytes, 2), ..LongBlock::ZERO };
     let packed = &bytes[4..16];
-    let scale = |part: usize| match part {
-        0..4 => packed[part] & 63,
-        _ => (packed[part + 4] & 15) | ((packed[part - 4] >> 6) << 4),
-    };
-    let min = |part: usize| match part {
-        0..4 => packed[part + 4] & 63,
-        _ => (packed[part + 4] >> 4) | ((packed[part] >> 6) << 4),
-    };
-    LongBlock {
-        q: std::array::from_fn(|i| {
-            let (group, half) = (i / 64, (i / 32) % 2);
-            let low = (quants[32 * group + i % 32] >> (4 * half)) & 15;
-            let fifth = fifths.map_or(0, |fifths| (fifths[i % 32] >> (i / 32)) & 1);
-            (low | (fifth << 4)).cast_signed()
-        }),
-        scales: std::array::from_fn(|part| i32::from(scale(part / 2))),
-        mins: std::array::from_fn(|part| i32::from(min(part / 2))),
-        d: f16_at(bytes, 0),
-        dmin: f16_at(bytes, 2),
+    for part in 0..16 {
+        let pair = part / 2;
+        let (scale, min) = if pair < 4 {
+            (packed[pair] & 63, packed[pair + 4] & 63)
+        } else {
+            let top = |byte: u8| (byte >> 6) << 4;
+            let low = packed[pair + 4];
+            ((low & 15) | top(packed[pair - 4]), (low >> 4) | top(packed[pair]))
+        };
+        block.scales[part] = i32::from(scale);
+        block.mins[part] = i32::from(min);
     }
+    for (run, q) in block.q.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+        four_bits(&quants[RUN * (run / 2)..], run % 2, q);
+        for (q, fifth) in q.iter_mut().zip(fifths.unwrap_or_default()) {
+            *q |= (((fifth >> run) & 1) << 4).cast_signed();
+        }
+    }
+    block
 }
 
 /// 128 bytes of low four bits, 64 bytes of high two bits, 16 scales, d.
+#[inline(always)]
 fn decode_q6k(bytes: &[u8]) -> LongBlock {
-    let (low, high, scales) = (&bytes[..128], &bytes[128..192], &bytes[192..208]);
-    LongBlock {
-        q: std::array::from_fn(|i| {
-            let (half, quarter, at) = (i / 128, (i / 32) % 4, i % 32);
-            let low = (low[64 * half + 32 * (quarter % 2) + at] >> (4 * (quarter / 2))) & 15;
-            let high = (high[32 * half + at] >> (2 * quarter)) & 3;
-            (low | (high << 4)).cast_signed() - 32
-        }),
-        scales: std::array::from_fn(|part| i32::from(scales[part].cast_signed())),
-        mins: [0; 16],
-        d: f16_at(bytes, 208),
-        dmin: 0.0,
+    let mut block = LongBlock { d: f16_at(bytes, 208), ..LongBlock::ZERO };
+    for (scale, byte) in block.scales.iter_mut().zip(&bytes[192..208]) {
+        *scale = i32::from(byte.cast_signed());
+    }
+    for (run, q) in block.q.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+        let (half, quarter) = (run / 4, run % 4);
+        four_bits(&bytes[64 * half + RUN * (quarter % 2)..], quarter / 2, q);
+        for (q, high) in q.iter_mut().zip(&bytes[128 + RUN * half..][..RUN]) {
+            *q = (*q | (((high >> (2 * quarter)) & 3) << 4).cast_signed()) - 32;
+        }
+    }
+    block
+}
+
+/// The lower (0) or upper (1) halves of bytes.
+#[inline(always)]
+fn four_bits(quants: &[u8], half: usize, q: &mut [i8; RUN]) {
+    for (q, byte) in q.iter_mut().zip(&quants[..RUN]) {
+        *q = ((byte >> (4 * half)) & 15).cast_signed();
     }
 }
 
-/// 64 bytes hold 256 numbers of two bits: 128 in each 32 bytes, 32 for each pair of bits.
-fn two_bits(quants: &[u8], i: usize) -> u8 {
-    (quants[32 * (i / 128) + i % 32] >> (2 * ((i / 32) % 4))) & 3
+/// One of eight runs of numbers of two bits: 32 bytes hold four, one for each pair of bits.
+#[inline(always)]
+fn two_bits(quants: &[u8], run: usize, q: &mut [i8; RUN]) {
+    for (q, byte) in q.iter_mut().zip(&quants[RUN * (run / 4)..][..RUN]) {
+        *q = ((byte >> (2 * (run % 4))) & 3).cast_signed();
+    }
 }

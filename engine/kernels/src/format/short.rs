@@ -13,6 +13,7 @@ pub(crate) struct ShortBlock {
 
 impl ShortBlock {
     /// Reads a block of a short format.
+    #[inline(always)]
     pub(crate) fn decode(format: Format, bytes: &[u8]) -> Self {
         let d = f16_at(bytes, 0);
         let (q, m) = match format {
@@ -34,14 +35,22 @@ impl ShortBlock {
 
 /// 16 bytes hold the low four bits of number `i` in byte `i`'s lower half, of number `i + 16` in its upper half; bit `i` of
 /// `fifth` is the fifth bit of number `i`.
+#[inline(always)]
 fn nibbles(bytes: &[u8], fifth: u32, offset: i8) -> [i8; SHORT] {
-    std::array::from_fn(|i| {
-        let low = (bytes[i % 16] >> (4 * (i / 16))) & 15;
-        let high = (((fifth >> i) & 1) as u8) << 4;
-        (low | high).cast_signed() + offset
-    })
+    let mut q = [0; SHORT];
+    for i in 0..16 {
+        q[i] = (bytes[i] & 15).cast_signed() + offset;
+        q[i + 16] = (bytes[i] >> 4).cast_signed() + offset;
+    }
+    if fifth != 0 {
+        for (i, q) in q.iter_mut().enumerate() {
+            *q += (((fifth >> i) & 1) as i8) << 4;
+        }
+    }
+    q
 }
 
+#[inline(always)]
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -1,64 +1,167 @@
-//! Products in plain Rust, row by row.
+//! Products row by row, in plain Rust but for the sums of products in the middle, which [`Dots`] does.
 use super::scratch::Scratch;
 use super::{Kind, LANES, Rows, Weights, add_lanes};
-use crate::activations::{Activations, GROUP};
+use crate::activations::{Activations, GROUP, LongActivation, ShortActivation};
 use crate::format::{Format, LongBlock, SHORT, ShortBlock, floats};
 
-pub(super) fn rows(
+/// Rows that go together, so that activations are read once for all.
+pub(super) const ROWS: usize = 4;
+
+/// Sums of products. Methods are `#[inline(always)]`, so that a caller compiled for an instruction set may use it.
+pub(super) trait Dots: Copy {
+    /// A long block, made ready for many tokens.
+    type Long;
+    const ZERO: Self::Long;
+
+    fn prepare(self, block: LongBlock) -> Self::Long;
+
+    /// Adds the product with a long block to a sum; the mins only if the format has some.
+    fn add_long(self, block: &Self::Long, mins: bool, x: &LongActivation, sum: &mut f32);
+
+    /// The sum of products of 32 integers.
+    fn short(self, q: &[i8; SHORT], x: &[i8; SHORT]) -> i32;
+
+    /// Products of rows of floats with a token.
+    fn floats(self, rows: &[Vec<f32>; ROWS], x: &[f32]) -> [f32; ROWS];
+}
+
+/// Plain Rust.
+#[derive(Clone, Copy)]
+pub(super) struct Plain;
+
+impl Dots for Plain {
+    type Long = LongBlock;
+    const ZERO: LongBlock = LongBlock::ZERO;
+
+    #[inline(always)]
+    fn prepare(self, block: LongBlock) -> LongBlock {
+        block
+    }
+
+    #[inline(always)]
+    fn add_long(self, block: &LongBlock, mins: bool, x: &LongActivation, sum: &mut f32) {
+        let mut product = 0;
+        let parts = block.q.as_chunks::<16>().0.iter().zip(x.q.as_chunks::<16>().0);
+        for ((q, x), scale) in parts.zip(&block.scales) {
+            product += scale * dot(q, x);
+        }
+        *sum = (block.d * x.scale).mul_add(product as f32, *sum);
+        if mins {
+            let offset: i32 = block.mins.iter().zip(&x.sums).map(|(min, sum)| min * sum).sum();
+            *sum = (-(block.dmin * x.scale)).mul_add(offset as f32, *sum);
+        }
+    }
+
+    #[inline(always)]
+    fn short(self, q: &[i8; SHORT], x: &[i8; SHORT]) -> i32 {
+        dot(q, x)
+    }
+
+    #[inline(always)]
+    fn floats(self, rows: &[Vec<f32>; ROWS], x: &[f32]) -> [f32; ROWS] {
+        let mut results = [0.0; ROWS];
+        for (result, row) in results.iter_mut().zip(rows) {
+            let mut lanes = [0.0; LANES];
+            for (w, x) in row.chunks(LANES).zip(x.chunks(LANES)) {
+                for ((lane, w), x) in lanes.iter_mut().zip(w).zip(x) {
+                    *lane += w * x;
+                }
+            }
+            *result = add_lanes(lanes);
+        }
+        results
+    }
+}
+
+#[inline(always)]
+fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32 {
+    let mut sum = 0;
+    for i in 0..N {
+        sum += i32::from(q[i]) * i32::from(x[i]);
+    }
+    sum
+}
+
+/// Products of the rows of a chunk.
+#[inline(always)]
+pub(super) fn rows<D: Dots>(
+    dots: D,
     weights: &Weights<'_>,
     x: &Activations,
     out: &mut Rows<'_>,
     scratch: &mut Scratch,
 ) {
     let format = weights.matrix.format();
-    for (row, bytes) in weights.bytes.chunks_exact(weights.matrix.row_bytes()).enumerate() {
+    let row_bytes = weights.matrix.row_bytes();
+    for (group, bytes) in weights.bytes.chunks(ROWS * row_bytes).enumerate() {
+        let rows = bytes.chunks_exact(row_bytes);
         scratch.sums.clear();
-        scratch.sums.resize(x.tokens(), 0.0);
+        scratch.sums.resize(x.tokens() * ROWS, 0.0);
         match weights.kind() {
             Kind::Float => {
-                scratch.row.resize(x.columns(), 0.0);
-                floats(format, bytes, &mut scratch.row);
-                for (sum, x) in scratch.sums.iter_mut().zip(x.float().chunks_exact(x.columns())) {
-                    *sum = dot_floats(&scratch.row, x);
+                scratch.rows.iter_mut().for_each(|row| row.resize(x.columns(), 0.0));
+                for (row, bytes) in scratch.rows.iter_mut().zip(rows.clone()) {
+                    floats(format, bytes, row);
+                }
+                let tokens = x.float().chunks_exact(x.columns());
+                for (sums, x) in scratch.sums.as_chunks_mut().0.iter_mut().zip(tokens) {
+                    *sums = dots.floats(&scratch.rows, x);
                 }
             }
-            Kind::Short => add_short(format, bytes, x, &mut scratch.sums),
-            Kind::Long => add_long(format, bytes, x, &mut scratch.sums),
+            Kind::Short => {
+                for (row, bytes) in rows.clone().enumerate() {
+                    add_short(dots, format, bytes, x, row, &mut scratch.sums);
+                }
+            }
+            Kind::Long => add_long(dots, format, bytes, x, &mut scratch.sums),
         }
-        for (token, sum) in scratch.sums.iter().enumerate() {
-            out.put(token, row, std::slice::from_ref(sum));
+        for (token, sums) in scratch.sums.as_chunks::<ROWS>().0.iter().enumerate() {
+            out.put(token, group * ROWS, &sums[..rows.len()]);
         }
     }
 }
 
-fn add_long(format: Format, bytes: &[u8], x: &Activations, sums: &mut [f32]) {
-    let blocks = bytes.chunks_exact(format.block_bytes());
-    for (bytes, tokens) in blocks.zip(x.long().chunks_exact(sums.len())) {
-        let block = LongBlock::decode(format, bytes);
-        for (sum, x) in sums.iter_mut().zip(tokens) {
-            let (mut products, mut mins) = (0, 0);
-            for part in 0..16 {
-                let at = 16 * part..16 * part + 16;
-                products += block.scales[part] * dot(&block.q[at.clone()], &x.q[at]);
-                mins += block.mins[part] * x.sums[part];
-            }
-            *sum = (block.d * x.scale).mul_add(products as f32, *sum);
-            if has_mins(format) {
-                *sum = (-(block.dmin * x.scale)).mul_add(mins as f32, *sum);
+/// `bytes` are up to [`ROWS`] rows, `sums` `(tokens, ROWS)`.
+#[inline(always)]
+fn add_long<D: Dots>(dots: D, format: Format, bytes: &[u8], x: &Activations, sums: &mut [f32]) {
+    let blocks = x.long().chunks_exact(x.tokens());
+    let row_bytes = blocks.len() * format.block_bytes();
+    for (i, tokens) in blocks.enumerate() {
+        let mut blocks = [D::ZERO; ROWS];
+        let mut rows = 0;
+        for bytes in bytes.chunks_exact(row_bytes) {
+            let bytes = &bytes[i * format.block_bytes()..][..format.block_bytes()];
+            blocks[rows] = dots.prepare(LongBlock::decode(format, bytes));
+            rows += 1;
+        }
+        for (sums, x) in sums.as_chunks_mut::<ROWS>().0.iter_mut().zip(tokens) {
+            for row in 0..rows {
+                dots.add_long(&blocks[row], has_mins(format), x, &mut sums[row]);
             }
         }
     }
 }
 
-fn add_short(format: Format, bytes: &[u8], x: &Activations, sums: &mut [f32]) {
+/// `bytes` are row number `row` of [`ROWS`], `sums` `(tokens, ROWS)`.
+#[inline(always)]
+fn add_short<D: Dots>(
+    dots: D,
+    format: Format,
+    bytes: &[u8],
+    x: &Activations,
+    row: usize,
+    sums: &mut [f32],
+) {
     for (i, bytes) in bytes.chunks_exact(format.block_bytes()).enumerate() {
         let (group, at) = (i / GROUP, i % GROUP);
         let block = ShortBlock::decode(format, bytes);
-        for (sum, x) in sums.iter_mut().zip(&x.short()[group * x.tokens()..]) {
-            let product = dot(&block.q, &x.q[SHORT * at..]);
-            *sum = (block.d * x.scales[at]).mul_add(product as f32, *sum);
+        let tokens: &[ShortActivation] = &x.short()[group * x.tokens()..];
+        for (sums, x) in sums.as_chunks_mut::<ROWS>().0.iter_mut().zip(tokens) {
+            let product = dots.short(&block.q, &x.q.as_chunks().0[at]);
+            let scale = x.scales[at];
+            sums[row] = (block.d * scale).mul_add(product as f32, sums[row]);
             if has_mins(format) {
-                *sum = (block.m * x.scales[at]).mul_add(x.sums[at] as f32, *sum);
+                sums[row] = (block.m * scale).mul_add(x.sums[at] as f32, sums[row]);
             }
         }
     }
@@ -66,18 +169,4 @@ fn add_short(format: Format, bytes: &[u8], x: &Activations, sums: &mut [f32]) {
 
 fn has_mins(format: Format) -> bool {
     matches!(format, Format::Q2K | Format::Q4K | Format::Q5K | Format::Q4_1 | Format::Q5_1)
-}
-
-fn dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
-}
-
-fn dot_floats(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    add_lanes(lanes)
 }

@@ -1,0 +1,131 @@
+//! Products with AVX2: the same walk over rows as in plain Rust, with sums of products in registers.
+#![expect(unsafe_code, reason = "instructions that not every processor has")]
+use super::portable::{self, Dots, ROWS};
+use super::scratch::Scratch;
+use super::{LANES, Rows, Weights, add_lanes};
+use crate::activations::{Activations, LongActivation};
+use crate::format::{LONG, LongBlock, SHORT};
+use std::arch::x86_64::*;
+
+/// Products of the rows of a chunk.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn rows(weights: &Weights<'_>, x: &Activations, out: &mut Rows<'_>, scratch: &mut Scratch) {
+    portable::rows(Avx2(()), weights, x, out, scratch);
+}
+
+/// Proof of AVX2 and FMA; only [`rows`] makes one.
+#[derive(Clone, Copy)]
+struct Avx2(());
+
+/// A long block whose scales lie as the products do.
+#[repr(align(32))]
+struct Long {
+    q: [i8; LONG],
+    /// For each 32 products the scale of 8 pairs, then of 8 more.
+    scales: [[i16; 16]; 8],
+    /// In the order of the activations' pairs.
+    mins: [i16; 16],
+    d: f32,
+    dmin: f32,
+}
+
+impl Dots for Avx2 {
+    type Long = Long;
+    const ZERO: Long =
+        Long { q: [0; LONG], scales: [[0; 16]; 8], mins: [0; 16], d: 0.0, dmin: 0.0 };
+
+    #[inline(always)]
+    fn prepare(self, block: LongBlock) -> Long {
+        let mut long = Long { q: block.q, d: block.d, dmin: block.dmin, ..Self::ZERO };
+        for (i, scales) in long.scales.iter_mut().enumerate() {
+            let (first, second) = scales.split_at_mut(8);
+            first.fill(block.scales[2 * i] as i16);
+            second.fill(block.scales[2 * i + 1] as i16);
+        }
+        for i in 0..4 {
+            for (to, from) in [0, 2, 1, 3].into_iter().enumerate() {
+                long.mins[4 * i + to] = block.mins[4 * i + from] as i16;
+            }
+        }
+        long
+    }
+
+    #[inline(always)]
+    fn add_long(self, block: &Long, mins: bool, x: &LongActivation, sum: &mut f32) {
+        // SAFETY: `self` is proof of the instructions; what is loaded are whole arrays behind references, of 32 bytes each.
+        unsafe {
+            let mut products = _mm256_setzero_si256();
+            for i in 0..8 {
+                let q = _mm256_loadu_si256(block.q.as_ptr().add(32 * i).cast());
+                let x = _mm256_loadu_si256(x.q.as_ptr().add(32 * i).cast());
+                let scales = _mm256_loadu_si256(block.scales[i].as_ptr().cast());
+                // Two products of at most 128 * 127 fit in 16 bits.
+                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q));
+                products = _mm256_add_epi32(products, _mm256_madd_epi16(pairs, scales));
+            }
+            *sum = (block.d * x.scale).mul_add(add_up(products) as f32, *sum);
+            if mins {
+                let mins = _mm256_loadu_si256(block.mins.as_ptr().cast());
+                let sums = _mm256_loadu_si256(x.pairs16.as_ptr().cast());
+                let offset = add_up(_mm256_madd_epi16(mins, sums));
+                *sum = (-(block.dmin * x.scale)).mul_add(offset as f32, *sum);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn short(self, q: &[i8; SHORT], x: &[i8; SHORT]) -> i32 {
+        // SAFETY: `self` is proof of the instructions; what is loaded are whole arrays behind references, of 32 bytes each.
+        unsafe {
+            let q = _mm256_loadu_si256(q.as_ptr().cast());
+            let x = _mm256_loadu_si256(x.as_ptr().cast());
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q));
+            add_up(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+
+    #[inline(always)]
+    fn floats(self, rows: &[Vec<f32>; ROWS], x: &[f32]) -> [f32; ROWS] {
+        let mut lanes = [[0.0; LANES]; ROWS];
+        let (whole, rest) = x.as_chunks::<LANES>();
+        // SAFETY: `self` is proof of the instructions; what is loaded and stored are halves of arrays of 16 floats.
+        unsafe {
+            let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+            for (i, x) in whole.iter().enumerate() {
+                let x = [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))];
+                for r in 0..ROWS {
+                    let w: &[f32; LANES] = &rows[r].as_chunks().0[i];
+                    sums[r][0] = _mm256_fmadd_ps(_mm256_loadu_ps(w.as_ptr()), x[0], sums[r][0]);
+                    sums[r][1] = _mm256_fmadd_ps(_mm256_loadu_ps(w.as_ptr().add(8)), x[1], sums[r][1]);
+                }
+            }
+            for r in 0..ROWS {
+                _mm256_storeu_ps(lanes[r].as_mut_ptr(), sums[r][0]);
+                _mm256_storeu_ps(lanes[r].as_mut_ptr().add(8), sums[r][1]);
+            }
+        }
+        let mut results = [0.0; ROWS];
+        for r in 0..ROWS {
+            let row = &rows[r][whole.len() * LANES..];
+            for ((lane, w), x) in lanes[r].iter_mut().zip(row).zip(rest) {
+                *lane = w.mul_add(*x, *lane);
+            }
+            results[r] = add_lanes(lanes[r]);
+        }
+        results
+    }
+}
+
+/// The sum of eight integers.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[inline(always)]
+unsafe fn add_up(x: __m256i) -> i32 {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let x = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+        let x = _mm_add_epi32(x, _mm_shuffle_epi32::<0b00_00_11_10>(x));
+        _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32::<0b00_00_00_01>(x)))
+    }
+}
