@@ -96,6 +96,15 @@ impl Tokens {
         Ok(())
     }
 
+    /// Blanks in stretches of text that are one token: older files of Gemma write them as within words.
+    fn mark_blanks(&mut self) {
+        for (text, kind) in self.texts.iter_mut().zip(&self.kinds) {
+            if *kind == Kind::UserDefined {
+                *text = text.replace('\u{2581}', " ");
+            }
+        }
+    }
+
     /// The token id under `key`, if the file gives one.
     fn id(&self, metadata: &Metadata, key: &str) -> Result<Option<u32>, LoadError> {
         let Some(value) = metadata.get(&format!("tokenizer.ggml.{key}")) else { return Ok(None) };
@@ -184,7 +193,8 @@ fn kinds(metadata: &Metadata, count: usize) -> Result<Vec<Kind>, LoadError> {
         .collect()
 }
 
-fn sentencepiece(metadata: &Metadata, tokens: Tokens) -> Result<Parts, LoadError> {
+fn sentencepiece(metadata: &Metadata, mut tokens: Tokens) -> Result<Parts, LoadError> {
+    tokens.mark_blanks();
     let scores = array(metadata, "scores")?
         .ok_or_else(|| malformed("a SentencePiece vocabulary without tokenizer.ggml.scores"))?;
     check_length("scores", scores.len(), tokens.texts.len())?;
@@ -205,7 +215,6 @@ fn sentencepiece(metadata: &Metadata, tokens: Tokens) -> Result<Parts, LoadError
     let unknown =
         tokens.unknown.or_else(|| tokens.iter().find(|t| t.2 == Kind::Unknown).map(|t| t.0));
     // The unknown token steers nothing, and text may turn into it.
-    let mut tokens = tokens;
     if let Some(id) = unknown {
         tokens.kinds[id as usize] = Kind::Unknown;
     }

@@ -176,6 +176,23 @@ fn a_missing_byte_is_an_error_and_not_a_gap() {
 }
 
 #[test]
+fn runs_of_blanks_are_one_token_however_the_file_writes_them() {
+    for run in ["   ", "▁▁▁"] {
+        let mut metadata = sentencepiece();
+        set(&mut metadata, "add_space_prefix", Value::Bool(false));
+        let Some(Value::Array(tokens)) = metadata.get_mut("tokenizer.ggml.tokens") else {
+            panic!("the vocabulary has tokens");
+        };
+        let id = tokens.len() as u32 - 1;
+        tokens[id as usize] = Value::String(run.into());
+        let tokenizer = Tokenizer::from_gguf(&metadata).unwrap();
+        let ids = tokenizer.encode("a   b", Special::Literal).unwrap();
+        assert_eq!(ids, [261, id, 262], "{run:?}");
+        assert_eq!(tokenizer.decode(&ids), "a   b");
+    }
+}
+
+#[test]
 fn a_continuation_keeps_its_blank() {
     let tokenizer = Tokenizer::from_gguf(&sentencepiece()).unwrap();
     let ab = tokenizer.token_to_id("▁ab").unwrap();

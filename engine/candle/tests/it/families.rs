@@ -9,10 +9,14 @@ use std::{
 
 use candle_core::{Device, Tensor};
 use hearth_engine_candle::{
-    Checkpoint,
+    Checkpoint, CpuDecoder, Step, Wanted,
     models::{Decoder, KvCache, Route},
+    tokenizer::{Special, Tokenizer},
 };
+use hearth_engine_kernels::{KvFormat, Sequence, Team};
 use serde::Deserialize;
+
+use crate::tokenizer::metadata;
 
 /// Logits reach from some -15 to 15. Weights and sums are F32 here.
 const TOLERANCE: f32 = 2e-4;
@@ -91,5 +95,57 @@ fn pieces_of_a_prompt_come_to_the_same() {
             done += size;
         }
         assert_eq!(done, record.ids.len());
+    }
+}
+
+/// A vocabulary as Gemma has it: no blank before a text, runs of blanks and tags as tokens of their own.
+#[test]
+fn a_vocabulary_like_gemmas_gives_the_ids_of_llama_cpp() {
+    #[derive(Deserialize)]
+    struct Line {
+        text: String,
+        special: bool,
+        ids: Vec<u32>,
+    }
+    let tokenizer =
+        Tokenizer::from_gguf(&metadata(&folder().join("gemma-vocabulary.gguf"))).unwrap();
+    let lines = fs::read_to_string(folder().join("gemma-vocabulary.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 32);
+    for line in lines.lines() {
+        let Line { text, special, ids } = serde_json::from_str(line).unwrap();
+        let kind = if special { Special::Parse } else { Special::Plain };
+        assert_eq!(tokenizer.encode(&text, kind).unwrap(), ids, "{text:?} {kind:?}");
+        if !special && !text.contains('▁') {
+            assert_eq!(tokenizer.decode(&ids), text);
+        }
+    }
+    assert!(tokenizer.add_bos());
+    let end = tokenizer.token_to_id("<end_of_turn>").unwrap();
+    assert_eq!(tokenizer.end_ids(), [tokenizer.eos().unwrap(), end]);
+}
+
+/// On the kernels, from either file, in pieces whose borders lie before, at and behind the windows' ends.
+#[test]
+fn the_kernels_come_to_the_same() {
+    for record in records() {
+        for path in both_files(&record) {
+            let checkpoint = Checkpoint::open(&path).unwrap();
+            let mut go_on = |_share: f32| ControlFlow::Continue(());
+            let team = Team::new(2).unwrap();
+            let mut decoder =
+                CpuDecoder::load(&checkpoint, team, KvFormat::F32, &mut go_on).unwrap();
+            let mut sequence = Sequence::new(decoder.kv_layout());
+            let (mut done, mut logits) = (0, Vec::new());
+            for size in [3, 1, 1, 4, 11] {
+                let ids = &record.ids[done..done + size];
+                let mut steps = [Step { sequence: &mut sequence, ids, logits: Wanted::All }];
+                decoder.step(&mut steps, &mut logits).unwrap();
+                let shape = (size, record.logits[0].len());
+                let rows = Tensor::from_slice(&logits, shape, &Device::Cpu).unwrap();
+                check(&record, &format!("{} on kernels", path.display()), done, &rows);
+                done += size;
+            }
+            assert_eq!(done, record.ids.len());
+        }
     }
 }

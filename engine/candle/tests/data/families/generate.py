@@ -323,8 +323,68 @@ def logits_of_llama_cpp(path):
     return np.array(rows)
 
 
+# --- a vocabulary laid out as Gemma's: no blank in front, runs of blanks and tags as tokens of their own ---
+
+WORDS = "▁the ▁hello ▁world ▁table world hello the ▁on ▁one one ▁a ing er ▁turn turn user ▁user model start of".split()
+TEXTS = ["hello world", " hello", "hello  world   the    one", "\n\n the\n\n\nworld", "<table>one</table> <h1>", "hello▁world",
+         "<start_of_turn>user\nhello<end_of_turn>", "h\u00e9llo \u65e5\u672c \U0001f642", "tabs\t\there", "", " ", "     ", "one\r\nworlding",
+         "the theworld one.", "<bos>the<eos>", "<0x0A>"]
+
+
+def write_vocabulary(path):
+    tokens = [("<pad>", 3), ("<eos>", 3), ("<bos>", 3), ("<unk>", 2), ("<start_of_turn>", 3), ("<end_of_turn>", 3)]
+    tokens += [("\n" * n, 4) for n in (1, 2, 3)] + [(" " * n, 4) for n in (2, 3, 4)] + [("\t", 4)]
+    tokens += [("<table>", 4), ("</table>", 4), ("<h1>", 4)] + [(f"<0x{b:02X}>", 6) for b in range(256)]
+    # Every beginning of a word is a piece, so that it can be put together from the left.
+    pieces = dict.fromkeys(word[:n] for n in range(12, 0, -1) for word in WORDS if n <= len(word))
+    tokens += [(piece, 1) for piece in sorted(pieces, key=len, reverse=True)] + [(c, 1) for c in "<>/_.h1"  if c not in pieces]
+    w = gguf.GGUFWriter(path, "gemma3")
+    w.add_context_length(CONTEXT)
+    w.add_embedding_length(HIDDEN)
+    w.add_block_count(1)
+    w.add_feed_forward_length(FFN)
+    w.add_head_count(HEADS)
+    w.add_layer_norm_rms_eps(1e-6)
+    w.add_tokenizer_model("llama")
+    w.add_token_list([text for text, _ in tokens])
+    w.add_token_scores([float(-i) if kind == 1 else -1000.0 for i, (_, kind) in enumerate(tokens)])
+    w.add_token_types([kind for _, kind in tokens])
+    w.add_bos_token_id(2)
+    w.add_eos_token_id(1)
+    w.add_unk_token_id(3)
+    w.add_pad_token_id(0)
+    w.add_add_space_prefix(False)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def tokens_of_llama_cpp(path, parse_special):
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    model = llama_cpp.llama_load_model_from_file(str(path).encode(), params)
+    assert model, path
+    vocabulary, ids = llama_cpp.llama_model_get_vocab(model), (llama_cpp.llama_token * 256)()
+    for text in TEXTS:
+        raw = text.encode()
+        count = llama_cpp.llama_tokenize(vocabulary, raw, len(raw), ids, 256, False, parse_special)
+        assert count >= 0, text
+        yield text, list(ids[:count])
+    llama_cpp.llama_free_model(model)
+
+
+def vocabulary():
+    path = HERE / "gemma-vocabulary.gguf"
+    write_vocabulary(path)
+    lines = [json.dumps(dict(text=text, special=special, ids=ids), separators=(",", ":"))
+             for special in (False, True) for text, ids in tokens_of_llama_cpp(path, special)]
+    (HERE / "gemma-vocabulary.jsonl").write_text("\n".join(lines) + "\n")
+
+
 def main():
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
+    vocabulary()
     lines = []
     for number, case in enumerate(CASES):
         c = config_of(case)
