@@ -50,6 +50,10 @@ pub(crate) trait Simd: Copy {
     /// `x * 2^n` for a normal `x` whose result is normal; `n` is the integer in the low bits of `1.5 * 2^23 + n`.
     fn scale_by_power(self, x: Self::F, n: Self::F) -> Self::F;
 
+    /// Asks for a cache line to be brought near. The address need not be valid.
+    #[inline(always)]
+    fn prefetch<T>(self, _at: *const T) {}
+
     #[inline(always)]
     fn zero(self) -> Self::F {
         self.splat(0.0)

@@ -16,6 +16,8 @@ pub(super) struct Operands<'a, C> {
     pub(super) b_block: usize,
     pub(super) b_term: usize,
     pub(super) terms: usize,
+    /// What is met next, as large as `b`: narrow cells are read once only, mostly from memory, and asked for ahead of time.
+    pub(super) next: &'a [C],
 }
 
 /// Scores of the keys of a page: `c` has rows of [`STEP`].
@@ -50,7 +52,8 @@ impl<C: Cell> Score<'_, C> {
             multiply::<S, C, R, 2, 1, R, false>(s, operands, c, STEP);
         } else {
             for (block, column) in [(0, 0), (operands.b_block, KEY_LANES)] {
-                let part = Operands { b: &operands.b[block..], ..operands };
+                let next = after(operands.next, block);
+                let part = Operands { b: &operands.b[block..], next, ..operands };
                 multiply::<S, C, R, 1, 1, R, false>(s, part, &mut c[column..], STEP);
             }
         }
@@ -117,11 +120,18 @@ impl<C: Cell> AddValues<'_, C> {
     /// `R` rows from `row` on, `M` blocks from `column` on.
     #[inline(always)]
     fn part<S: Simd, const R: usize, const M: usize>(&mut self, s: S, row: usize, column: usize) {
-        let Operands { a, b, b_term, .. } = self.operands;
-        let part = Operands { a: &a[row * STEP..], b: &b[column..], ..self.operands };
+        let Operands { a, b, b_term, terms, next, .. } = self.operands;
+        let next = after(next, column * terms);
+        let part = Operands { a: &a[row * STEP..], b: &b[column..], next, ..self.operands };
         let c = &mut self.c[row * b_term + column..];
         multiply::<S, C, R, M, STEP, 1, true>(s, part, c, b_term);
     }
+}
+
+/// What follows the first `len` cells, if anything.
+#[inline(always)]
+fn after<C>(cells: &[C], len: usize) -> &[C] {
+    cells.get(len..).unwrap_or(&[])
 }
 
 /// Whether these cells may be met by a whole register tile: others are widened first.
@@ -151,7 +161,7 @@ fn multiply<
     c: &mut [f32],
     c_row: usize,
 ) {
-    let Operands { a, b, b_block, b_term, terms } = operands;
+    let Operands { a, b, b_block, b_term, terms, next } = operands;
     if terms == 0 {
         return;
     }
@@ -166,7 +176,7 @@ fn multiply<
             }
         }
     }
-    let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
+    let (mut a, mut b, mut next) = (a.as_ptr(), b.as_ptr(), next.as_ptr());
     for _ in 0..terms {
         #[expect(unsafe_code, reason = "the innermost loop, checked as a whole above")]
         // SAFETY: the asserts above cover the largest offsets that the loop over terms reaches in `a` and `b`. Pointers are
@@ -182,6 +192,10 @@ fn multiply<
                     sums[r][m] = s.fma(factor, columns[m], sums[r][m]);
                 }
             }
+        }
+        if !wide::<C>() {
+            s.prefetch(next);
+            next = next.wrapping_add(M * LANES);
         }
         a = a.wrapping_add(A_TERM);
         b = b.wrapping_add(b_term);

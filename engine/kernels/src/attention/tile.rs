@@ -40,6 +40,8 @@ pub(super) struct Scratch {
     sums: Vec<f32>,
     /// Keys of one page, or values of one step, widened.
     wide: Vec<f32>,
+    /// For 8-bit pages, the scales of the keys of a step, and those of its values.
+    scales: [Vec<f32>; 2],
 }
 
 /// Rows that are multiplied together.
@@ -110,6 +112,9 @@ impl Tile<'_> {
         for base in (first..=last).map(|step| step * STEP) {
             let step = Step { base, columns: self.columns(base, 0..self.rows()) };
             self.score::<S, C>(s, &step, scratch);
+            if C::FORMAT == KvFormat::Q8 {
+                self.gather_scales(&step, scratch);
+            }
             for block in self.blocks::<S>() {
                 let rows = block.first_row..block.first_row + block.height;
                 let columns = self.columns(base, rows.clone());
@@ -171,9 +176,10 @@ impl Tile<'_> {
             if self.widens::<S, C>() {
                 let wide = &mut wide[..keys.len()];
                 widen(s, keys, wide);
-                self.score_page(s, step, column, queries, &*wide, scores);
+                self.score_page(s, step, column, queries, [&*wide, &[]], scores);
             } else {
-                self.score_page(s, step, column, queries, keys, scores);
+                let values = page.values::<C>(self.layer, self.kv_head);
+                self.score_page(s, step, column, queries, [keys, values], scores);
             }
         }
     }
@@ -185,7 +191,7 @@ impl Tile<'_> {
         step: &Step,
         column: usize,
         queries: &[f32],
-        keys: &[C],
+        [keys, next]: [&[C]; 2],
         scores: &mut [f32],
     ) {
         let head_dim = self.config.head_dim;
@@ -200,6 +206,7 @@ impl Tile<'_> {
                 b_block: KEY_LANES * head_dim,
                 b_term: KEY_LANES,
                 terms: head_dim,
+                next,
             };
             let c = &mut scores[rows.start * STEP + column..];
             s.vectorize(Score { height: block.height, operands, c });
@@ -211,7 +218,7 @@ impl Tile<'_> {
     fn weigh<S: Simd, C: Cell>(&self, s: S, row: usize, step: &Step, scratch: &mut Scratch) {
         let columns = step.columns.clone();
         let scores = &mut scratch.scores[row * STEP..(row + 1) * STEP];
-        self.bend::<S, C>(s, step, scores);
+        self.bend::<S, C>(s, step, &scratch.scales[0], scores);
         let position = self.position(row);
         let seen_from = self.first_seen(position).saturating_sub(step.base);
         let seen_to = (position + 1).saturating_sub(step.base);
@@ -246,7 +253,7 @@ impl Tile<'_> {
             let mut p = math::exp2(s, s.sub(score, maximum));
             weight = s.add(weight, p);
             if C::FORMAT == KvFormat::Q8 {
-                p = s.mul(p, self.scales(s, step.base + column, PAGE_TOKENS));
+                p = s.mul(p, s.load(lanes(&scratch.scales[1], column)));
             }
             s.store(p, lanes_mut(scores, column));
         }
@@ -255,7 +262,7 @@ impl Tile<'_> {
 
     /// What lies between the product of query and key and the score: the scale of an 8-bit key, and the cap.
     #[inline(always)]
-    fn bend<S: Simd, C: Cell>(&self, s: S, step: &Step, scores: &mut [f32]) {
+    fn bend<S: Simd, C: Cell>(&self, s: S, step: &Step, key_scales: &[f32], scores: &mut [f32]) {
         if C::FORMAT != KvFormat::Q8 && self.config.softcap.is_none() {
             return;
         }
@@ -263,7 +270,7 @@ impl Tile<'_> {
             let column = lane * LANES;
             let mut score = s.load(lanes(scores, column));
             if C::FORMAT == KvFormat::Q8 {
-                score = s.mul(score, self.scales(s, step.base + column, 0));
+                score = s.mul(score, s.load(lanes(key_scales, column)));
             }
             if let Some(cap) = self.config.softcap {
                 let cap = s.splat(cap * std::f32::consts::LOG2_E);
@@ -273,11 +280,17 @@ impl Tile<'_> {
         }
     }
 
-    /// Scales of the sixteen keys (`part` 0) or values (`part` [`PAGE_TOKENS`]) from `position` on.
-    #[inline(always)]
-    fn scales<S: Simd>(&self, s: S, position: usize, part: usize) -> S::F {
-        let scales = self.pages[position / PAGE_TOKENS].scales(self.layer, self.kv_head);
-        s.load(lanes(scales, part + position % PAGE_TOKENS))
+    /// Brings the scales of a step together.
+    fn gather_scales(&self, step: &Step, scratch: &mut Scratch) {
+        for (part, scales) in scratch.scales.iter_mut().enumerate() {
+            scales.resize(STEP, 0.0);
+            for column in step.columns.clone().step_by(PAGE_TOKENS) {
+                let page = &self.pages[(step.base + column) / PAGE_TOKENS];
+                let of_page = page.scales(self.layer, self.kv_head);
+                let of_part = &of_page[part * PAGE_TOKENS..(part + 1) * PAGE_TOKENS];
+                scales[column..column + PAGE_TOKENS].copy_from_slice(of_part);
+            }
+        }
     }
 
     /// Adds the weighted values of a step to the sums.
@@ -292,12 +305,15 @@ impl Tile<'_> {
                 widen(s, values, &mut wide[column * width..(column + PAGE_TOKENS) * width]);
             } else {
                 let step = Step { base: step.base, columns: column..column + PAGE_TOKENS };
-                self.add_span(s, &step, scores, values, sums);
+                // What the next step starts with.
+                let next = self.pages.get((step.base + column + STEP) / PAGE_TOKENS);
+                let next = next.map_or(&[][..], |page| page.keys::<C>(self.layer, self.kv_head));
+                self.add_span(s, &step, scores, [values, next], sums);
             }
         }
         if self.widens::<S, C>() {
             let values = &wide[step.columns.start * width..step.columns.end * width];
-            self.add_span(s, step, scores, values, sums);
+            self.add_span(s, step, scores, [values, &[]], sums);
         }
     }
 
@@ -308,7 +324,7 @@ impl Tile<'_> {
         s: S,
         step: &Step,
         scores: &[f32],
-        values: &[C],
+        [values, next]: [&[C]; 2],
         sums: &mut [f32],
     ) {
         let width = self.value_width();
@@ -325,6 +341,7 @@ impl Tile<'_> {
                 b_block: LANES,
                 b_term: width,
                 terms: columns.len(),
+                next,
             };
             let c = &mut sums[rows.start * width..rows.end * width];
             s.vectorize(AddValues { height: block.height, operands, c });

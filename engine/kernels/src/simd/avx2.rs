@@ -34,6 +34,15 @@ impl Simd for Avx2 {
         }
     }
 
+    #[inline(always)]
+    fn prefetch<T>(self, at: *const T) {
+        #[expect(unsafe_code, reason = "intrinsics")]
+        // SAFETY: every processor of this kind has it, and it does not fault, whatever the address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        }
+    }
+
     operations! {
         fn splat(x: f32) -> Two { [_mm256_set1_ps(x); 2] }
         fn load(from: &[f32; LANES]) -> Two {

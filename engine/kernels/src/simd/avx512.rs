@@ -32,6 +32,15 @@ impl Simd for Avx512 {
         }
     }
 
+    #[inline(always)]
+    fn prefetch<T>(self, at: *const T) {
+        #[expect(unsafe_code, reason = "intrinsics")]
+        // SAFETY: every processor of this kind has it, and it does not fault, whatever the address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        }
+    }
+
     operations! {
         fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         fn load(from: &[f32; LANES]) -> __m512 { _mm512_loadu_ps(from.as_ptr()) }
