@@ -6,24 +6,36 @@ use hearth_engine_api::{
     Backend, LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo,
 };
 
-use crate::checkpoint::{Checkpoint, check_fits};
+use candle_core::Device;
 
+use crate::{
+    checkpoint::{Checkpoint, check_fits},
+    tokenizer::Tokenizer,
+};
+
+mod answer;
 mod choice;
-mod context;
-mod generate;
+mod draft;
+mod forward;
 pub(crate) mod guide;
 mod loaded;
+mod plan;
+mod pool;
 mod prompt;
+mod server;
 mod split;
 mod stop;
 
+use forward::{CandleForward, CpuForward, Forward};
 use loaded::LoadedModel;
+pub(crate) use loaded::Served;
 
-/// Loads models from GGUF files, `.safetensors` files and folders of these, and runs them on the processor.
+/// Loads models from GGUF files, `.safetensors` files and folders of these, and runs them on the processor,
+/// or on a graphics card where it is built with the feature `cuda` or `metal`.
 ///
-/// Keys and values of an interactive request's tokens are kept, and reused where the next interactive request
-/// begins with the same tokens. Background requests neither see what was kept nor leave anything: how long
-/// they take tells them nothing about what others asked.
+/// Requests run side by side, and what comes out is bitwise independent of what else runs. Keys and values of the
+/// tokens of requests with the same cache key are kept within bounds, and reused where a prompt of that key begins
+/// with the same tokens; requests without a key neither see what is kept nor leave anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CandleBackend;
 
@@ -35,7 +47,7 @@ impl Backend for CandleBackend {
     ) -> Result<(ModelInfo, MemoryEstimate), LoadError> {
         let checkpoint = Checkpoint::open(path)?;
         let info = checkpoint.info(options)?;
-        let estimate = checkpoint.estimate(info.context_tokens);
+        let estimate = checkpoint.estimate(info.context_tokens, options.kv_format);
         Ok((info, estimate))
     }
 
@@ -45,9 +57,55 @@ impl Backend for CandleBackend {
         options: &LoadOptions,
         on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Box<dyn LanguageModel>, LoadError> {
-        let checkpoint = Checkpoint::open(path)?;
-        let info = checkpoint.info(options)?;
-        check_fits(&checkpoint.estimate(info.context_tokens))?;
-        Ok(Box::new(LoadedModel::load(&checkpoint, info, options, on_progress)?))
+        Ok(load(path, options, on_progress)?)
     }
+}
+
+/// [`Backend::load`], with what measuring needs besides.
+pub(crate) fn load(
+    path: &Path,
+    options: &LoadOptions,
+    on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<Box<dyn Served>, LoadError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let info = checkpoint.info(options)?;
+    check_fits(&checkpoint.estimate(info.context_tokens, options.kv_format))?;
+    // The vocabulary first: it is quick to read, and what is wrong with it shows before the long part.
+    let tokenizer = checkpoint.tokenizer()?;
+    match device()? {
+        Device::Cpu => {
+            let forward = CpuForward::load(&checkpoint, options, on_progress)?;
+            serve(tokenizer, forward, info, options, on_progress)
+        }
+        device => {
+            let forward = CandleForward::load(&checkpoint, &device, on_progress)?;
+            serve(tokenizer, forward, info, options, on_progress)
+        }
+    }
+}
+
+fn serve<F: Forward + 'static>(
+    tokenizer: Tokenizer,
+    forward: F,
+    info: ModelInfo,
+    options: &LoadOptions,
+    on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<Box<dyn Served>, LoadError> {
+    if on_progress(1.0).is_break() {
+        return Err(LoadError::Cancelled);
+    }
+    Ok(Box::new(LoadedModel::new(tokenizer, forward, info, options)?))
+}
+
+/// What models run on: the first graphics card where the engine is built for one, else the processor.
+fn device() -> Result<Device, LoadError> {
+    #[cfg(feature = "cuda")]
+    let device = Device::new_cuda(0);
+    #[cfg(all(feature = "metal", not(feature = "cuda")))]
+    let device = Device::new_metal(0);
+    #[cfg(not(any(feature = "cuda", feature = "metal")))]
+    let device: candle_core::Result<Device> = Ok(Device::Cpu);
+    device.map_err(|error| LoadError::Unsupported {
+        what: format!("the graphics card this engine is built for ({error})"),
+    })
 }

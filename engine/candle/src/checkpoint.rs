@@ -8,14 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use candle_core::Device;
 use hearth_engine_api::{KvFormat, LoadError, LoadOptions, MemoryEstimate, ModelInfo};
 
 use crate::{
     models::{Decoder, DecoderConfig, malformed},
     tokenizer::Tokenizer,
     weights::{
-        Folder, GgufHeader, GgufSource, Located, MappedFolder, MappedGguf, MappedSource, Progress,
-        SafetensorsSource, gguf_config, io_error, json_config, read_small_file,
+        Brought, Folder, GgufHeader, GgufSource, Located, MappedFolder, MappedGguf, MappedSource,
+        Progress, SafetensorsSource, WeightSource, gguf_config, io_error, json_config,
+        read_small_file,
     },
 };
 
@@ -129,16 +131,24 @@ impl Checkpoint {
         &self,
         on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Decoder, LoadError> {
+        self.decoder_on(&Device::Cpu, on_progress)
+    }
+
+    /// [`Checkpoint::decoder`], with its weights where `device` computes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decoder_on(
+        &self,
+        device: &Device,
+        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Decoder, LoadError> {
         let progress = Progress::new(self.file_bytes()?, on_progress);
-        let config = self.config.clone();
-        match &self.contents {
-            Contents::Gguf(header) => {
-                Decoder::new(config, &mut GgufSource::open(header, &self.path, progress)?)
-            }
-            Contents::Safetensors(folder) => {
-                Decoder::new(config, &mut SafetensorsSource::new(folder, progress))
-            }
-        }
+        let mut source: Box<dyn WeightSource + '_> = match &self.contents {
+            Contents::Gguf(header) => Box::new(GgufSource::open(header, &self.path, progress)?),
+            Contents::Safetensors(folder) => Box::new(SafetensorsSource::new(folder, progress)),
+        };
+        Decoder::new(self.config.clone(), &mut Brought { source: &mut *source, device })
     }
 
     /// Maps the files.

@@ -30,6 +30,7 @@ pub mod constrain;
 mod cpu;
 mod embedding;
 pub mod inspect;
+pub mod measure;
 pub mod models;
 mod sample;
 pub mod template;

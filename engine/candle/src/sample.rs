@@ -1,6 +1,6 @@
 //! Drawing the next token from logits.
 
-use hearth_engine_api::{EngineError, Sampling};
+use hearth_engine_api::{EngineError, Logprob, Sampling, TokenLogprobs};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// A token and its probability among those still in the running.
@@ -62,6 +62,33 @@ pub fn largest(logits: &[f32]) -> Option<u32> {
         }
     }
     best.map(|(id, _)| id)
+}
+
+/// The logarithms of the probabilities of `drawn` and of the `top` likeliest tokens, by `logits` as they are; of
+/// equally likely ones those with the lowest ids.
+pub(crate) fn token_logprobs(logits: &[f32], drawn: u32, top: usize) -> TokenLogprobs {
+    let largest = logits.iter().copied().filter(|logit| !logit.is_nan()).fold(f32::MIN, f32::max);
+    let gaps = logits.iter().filter(|logit| !logit.is_nan());
+    let sum: f64 = gaps.map(|&logit| f64::from(logit - largest).exp()).sum();
+    let of = |id: u32| {
+        let logit = logits.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        #[expect(clippy::cast_possible_truncation, reason = "the logits are no finer")]
+        let logprob = (f64::from(logit - largest) - sum.ln()) as f32;
+        Logprob { id, logprob }
+    };
+    let mut list: Vec<Logprob> = if top == 0 {
+        Vec::new()
+    } else {
+        let ids = (0u32..).zip(logits).filter(|(_, logit)| !logit.is_nan());
+        ids.map(|(id, &logprob)| Logprob { id, logprob }).collect()
+    };
+    let likelier = |a: &Logprob, b: &Logprob| b.logprob.total_cmp(&a.logprob).then(a.id.cmp(&b.id));
+    if top < list.len() {
+        list.select_nth_unstable_by(top, likelier);
+        list.truncate(top);
+    }
+    list.sort_unstable_by(likelier);
+    TokenLogprobs { drawn: of(drawn), top: list.iter().map(|logprob| of(logprob.id)).collect() }
 }
 
 /// What is left of `logits` after temperature, top-k, top-p and min-p, in that order: likeliest first,

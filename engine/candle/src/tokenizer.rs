@@ -21,6 +21,7 @@ use std::{
 
 use hearth_engine_api::{EngineError, LoadError};
 
+pub(crate) use decode::Decoding;
 pub use decode::DecodeStream;
 
 use bpe::Library;
@@ -256,8 +257,13 @@ impl Tokenizer {
     /// blank belongs to the text and is kept; after a control token or at the very start it is taken off
     /// as in [`Tokenizer::decode`].
     pub fn stream(&self, previous: Option<u32>) -> DecodeStream<'_> {
+        DecodeStream::new(self, self.decoding(previous))
+    }
+
+    /// [`Tokenizer::stream`] without a hold on the tokenizer.
+    pub(crate) fn decoding(&self, previous: Option<u32>) -> Decoding {
         let at_start = previous.is_none_or(|id| self.is_special(id));
-        DecodeStream::new(self, at_start && self.has_space_prefix())
+        Decoding::new(at_start && self.has_space_prefix())
     }
 
     /// Whether a blank is put before a text, which [`Tokenizer::stream`] takes off again.

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use candle_core::{
-    DType, Module, Tensor,
-    quantized::{GgmlDType, QMatMul, QTensor},
+    DType, Device, Module, Tensor,
+    quantized::{GgmlDType, QMatMul, QStorage, QTensor},
 };
 use hearth_engine_api::LoadError;
 
@@ -42,6 +42,18 @@ impl Matrix {
             }
             // Not `from_arc`, which an environment variable can turn to dequantising all.
             _ => Ok(Self::Quantized(QMatMul::QTensor(Arc::new(tensor)))),
+        }
+    }
+
+    /// The same matrix where `device` computes.
+    pub(crate) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        match self {
+            Self::Quantized(QMatMul::QTensor(tensor)) => {
+                let storage = QStorage::from_data(tensor.data()?, device, tensor.dtype())?;
+                Self::from_quantized(QTensor::new(storage, tensor.shape())?)
+            }
+            Self::Quantized(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor))
+            | Self::Dense(tensor) => tensor.to_device(device).map(Self::Dense),
         }
     }
 
@@ -86,6 +98,28 @@ pub trait WeightSource {
     /// # Errors
     /// As [`WeightSource::vector`].
     fn matrix(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, LoadError>;
+}
+
+/// Tensors of another source, brought to where they are computed with.
+pub(crate) struct Brought<'a> {
+    pub(crate) source: &'a mut (dyn WeightSource + 'a),
+    pub(crate) device: &'a Device,
+}
+
+impl WeightSource for Brought<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.source.contains(name)
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Tensor, LoadError> {
+        let vector = self.source.vector(name, len)?;
+        vector.to_device(self.device).map_err(|error| tensor_error(name, &error))
+    }
+
+    fn matrix(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, LoadError> {
+        let matrix = self.source.matrix(name, outputs, inputs)?;
+        matrix.to_device(self.device).map_err(|error| tensor_error(name, &error))
+    }
 }
 
 /// Tensors already in memory, F32 or F64, such as a trainer's variables.

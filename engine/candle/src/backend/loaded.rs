@@ -1,65 +1,110 @@
 //! A loaded model.
 
-use std::{collections::VecDeque, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use hearth_engine_api::{
-    EngineError, GenerateEvent, GenerateRequest, Generated, LanguageModel, LoadError, LoadOptions,
-    ModelInfo, Priority, Prompt, Report, RequestId,
+    EngineError, GenerateRequest, LanguageModel, LoadError, LoadOptions, ModelInfo, Prompt, Report,
+    RequestId,
 };
 
-use super::{context::Context, generate::Run, prompt::Prompter, split::split};
-use crate::{
-    checkpoint::Checkpoint,
-    models::malformed,
-    tokenizer::{Special, Tokenizer},
-    workers::Workers,
+use super::{
+    answer::Answer,
+    forward::{Forward, PAGE_TOKENS},
+    guide::{Guides, Vocabulary},
+    prompt::Prompter,
+    server::{MOST_RUNNING, Server},
+    split::split,
 };
+use crate::tokenizer::{Special, Tokenizer};
 
 /// Ends an answer in many vocabularies, whether or not the file says so.
 const END_OF_SEQUENCE: &str = "</s>";
+/// Memory for keys and values, in full contexts, where nobody says otherwise.
+const CONTEXTS: usize = 2;
 
-pub(super) struct LoadedModel {
+/// A model, its vocabulary, and the requests that run on it.
+pub(super) struct LoadedModel<F: Forward> {
     info: ModelInfo,
     prompter: Prompter,
     /// Tokens that end an answer.
     ends: Vec<u32>,
-    context: Context,
-    begun: VecDeque<(RequestId, GenerateRequest)>,
+    guides: Guides,
+    server: Server<F>,
 }
 
-impl LoadedModel {
-    pub(super) fn load(
-        checkpoint: &Checkpoint,
+/// A loaded model, with what measuring needs besides.
+pub(crate) trait Served: LanguageModel {
+    /// [`LanguageModel::begin`], but the answer is `ids` whatever the model would say.
+    ///
+    /// # Errors
+    /// As there.
+    fn begin_replay(
+        &mut self,
+        id: RequestId,
+        request: GenerateRequest,
+        ids: Vec<u32>,
+    ) -> Result<(), EngineError>;
+
+    /// Passes over the weights so far.
+    fn passes(&self) -> u64;
+
+    /// The ids of a text as they stand in an answer.
+    ///
+    /// # Errors
+    /// [`EngineError`] where the vocabulary cannot spell it.
+    fn answer_ids(&self, text: &str) -> Result<Vec<u32>, EngineError>;
+
+    /// Tokens that end an answer.
+    fn ends(&self) -> &[u32];
+}
+
+impl<F: Forward> LoadedModel<F> {
+    pub(super) fn new(
+        tokenizer: Tokenizer,
+        forward: F,
         mut info: ModelInfo,
         options: &LoadOptions,
-        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, LoadError> {
-        let workers = Workers::new(options.threads)?;
-        // The vocabulary first: it is quick to read, and what is wrong with it shows before the long part.
-        let tokenizer = checkpoint.tokenizer()?;
-        let decoder = checkpoint.decoder(on_progress)?;
-        let context = Context::new(decoder, workers, info.context_tokens as usize)
-            .map_err(|error| malformed(format!("no cache of its size: {error}")))?;
-        if on_progress(1.0).is_break() {
-            return Err(LoadError::Cancelled);
+        let page_bytes = forward.page_bytes().max(1);
+        let limit_pages = match options.kv_bytes {
+            None => (info.context_tokens as usize).div_ceil(PAGE_TOKENS) * CONTEXTS,
+            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX) / page_bytes,
+        };
+        if limit_pages == 0 {
+            return Err(LoadError::Unsupported {
+                what: format!(
+                    "less memory for keys and values than the {page_bytes} bytes that \
+                     {PAGE_TOKENS} tokens take"
+                ),
+            });
         }
         info.has_chat_template = tokenizer.chat_template().is_some();
         let ends = ends(&tokenizer);
-        Ok(Self { info, prompter: Prompter::new(tokenizer), ends, context, begun: VecDeque::new() })
+        let prompter = Prompter::new(tokenizer);
+        let server = Server::new(forward, limit_pages);
+        Ok(Self { info, prompter, ends, guides: Guides::default(), server })
     }
 
     fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         let ids = self.prompter.ids(prompt)?;
-        let vocab = self.context.vocab();
+        let vocab = self.server.forward().vocab();
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocab) {
             let reason = format!("token id {id} is outside the model's vocabulary of {vocab}");
             return Err(EngineError::Invalid { reason });
         }
         Ok(ids)
     }
+
+    fn answer(&mut self, request: GenerateRequest) -> Result<Answer, EngineError> {
+        let prompt = self.prompt_ids(&request.prompt)?;
+        let stops = self.prompter.own_stops(&request.prompt);
+        let context_tokens = self.info.context_tokens as usize;
+        let vocabulary = Vocabulary { tokenizer: &self.prompter.tokenizer, ends: &self.ends };
+        Answer::new(request, prompt, stops, context_tokens, (&mut self.guides, vocabulary))
+    }
 }
 
-impl LanguageModel for LoadedModel {
+impl<F: Forward> LanguageModel for LoadedModel<F> {
     fn info(&self) -> &ModelInfo {
         &self.info
     }
@@ -75,51 +120,47 @@ impl LanguageModel for LoadedModel {
     }
 
     fn most_running(&self) -> usize {
-        1
+        MOST_RUNNING
     }
 
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
-        self.begun.push_back((id, request));
-        Ok(())
+        let terms = (request.priority, request.cache.clone());
+        let answer = self.answer(request)?;
+        self.server.begin(id, terms, answer)
     }
 
     fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
-        if let Some((id, request)) = self.begun.pop_front() {
-            let done = self.run(&request, &mut |event| sink(id, Report::Event(event)));
-            let _over = sink(id, Report::Ended(done));
-        }
+        let vocabulary = Vocabulary { tokenizer: &self.prompter.tokenizer, ends: &self.ends };
+        self.server.step(vocabulary, sink);
     }
 
     fn cancel(&mut self, id: RequestId) {
-        self.begun.retain(|(begun, _)| *begun != id);
+        self.server.cancel(id);
     }
 }
 
-impl LoadedModel {
-    fn run(
+impl<F: Forward> Served for LoadedModel<F> {
+    fn begin_replay(
         &mut self,
-        request: &GenerateRequest,
-        on_event: &mut dyn FnMut(GenerateEvent) -> ControlFlow<()>,
-    ) -> Result<Generated, EngineError> {
-        let prompt = self.prompt_ids(&request.prompt)?;
-        let mut stops = request.stop.clone();
-        stops.extend(self.prompter.own_stops(&request.prompt));
-        let private = request.priority == Priority::Background;
-        if private {
-            self.context.forget();
-        }
-        let run = Run {
-            context: &mut self.context,
-            tokenizer: &self.prompter.tokenizer,
-            ends: &self.ends,
-            request,
-            on_event,
-        };
-        let result = run.run(&prompt, stops);
-        if private {
-            self.context.forget();
-        }
-        result
+        id: RequestId,
+        request: GenerateRequest,
+        ids: Vec<u32>,
+    ) -> Result<(), EngineError> {
+        let terms = (request.priority, request.cache.clone());
+        let answer = self.answer(request)?.replaying(ids);
+        self.server.begin(id, terms, answer)
+    }
+
+    fn passes(&self) -> u64 {
+        self.server.passes()
+    }
+
+    fn answer_ids(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        Ok(self.prompter.tokenizer.encode(text, Special::Literal)?)
+    }
+
+    fn ends(&self) -> &[u32] {
+        &self.ends
     }
 }
 

@@ -43,9 +43,9 @@ impl StopFilter {
         Passed::Text(std::mem::replace(&mut self.held, kept))
     }
 
-    /// What was held back, when no more text comes.
-    pub(super) fn finish(self) -> String {
-        self.held
+    /// What is held back.
+    pub(super) fn held(&self) -> &str {
+        &self.held
     }
 
     /// Where the first possible beginning of a stop string is.
@@ -77,7 +77,7 @@ mod tests {
                 Passed::Stop(text) => return (out + &text, true),
             }
         }
-        (out + &filter.finish(), false)
+        (out + filter.held(), false)
     }
 
     proptest! {

@@ -57,6 +57,11 @@ impl Decoder {
         &self.config
     }
 
+    /// Where its weights lie.
+    pub fn device(&self) -> &Device {
+        self.norm.device()
+    }
+
     /// Logits of every position, differentiable: `(batch, seq)` U32 to `(batch, seq, vocab)` in the weights' dtype.
     ///
     /// Every sequence starts at position 0 and each position sees those before it and itself.
@@ -111,7 +116,7 @@ impl Decoder {
             candle_core::bail!("no tokens to read")
         }
         cache.check_room(ids.len())?;
-        let ids_tensor = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
+        let ids_tensor = Tensor::new(ids, self.device())?.unsqueeze(0)?;
         let hidden = self.run(&ids_tensor, Some(&mut *cache), Route::Fused)?;
         cache.advance(ids.len());
         Ok(hidden)
@@ -130,7 +135,7 @@ impl Decoder {
         if self.config.embedding_scale != 1.0 {
             x = (x * self.config.embedding_scale)?;
         }
-        let pass = self.ropes.pass(past, seq, x.dtype(), route)?;
+        let pass = self.ropes.pass(past, seq, &x, route)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, &pass, cache.as_deref_mut().map(|cache| (cache, layer)))?;
         }

@@ -15,13 +15,21 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// Room for `capacity` tokens.
+    /// Room for `capacity` tokens, on the processor.
     ///
     /// # Errors
     /// Where the memory cannot be had.
     pub fn new(config: &DecoderConfig, capacity: usize) -> Result<Self> {
+        Self::on(&Device::Cpu, config, capacity)
+    }
+
+    /// Room for `capacity` tokens, where a decoder's weights lie.
+    ///
+    /// # Errors
+    /// Where the memory cannot be had.
+    pub fn on(device: &Device, config: &DecoderConfig, capacity: usize) -> Result<Self> {
         let shape = (1, config.kv_heads, capacity, config.head_dim);
-        let zeros = || Tensor::zeros(shape, DType::F32, &Device::Cpu);
+        let zeros = || Tensor::zeros(shape, DType::F32, device);
         let layers = (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_>>()?;
         Ok(Self { layers, tokens: 0, capacity })
     }

@@ -1,6 +1,6 @@
 //! The parts of a block: linear maps, norms, attention, feed-forward.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use candle_nn::ops;
 use hearth_engine_api::LoadError;
 
@@ -58,6 +58,10 @@ pub(crate) struct RmsNorm {
 }
 
 impl RmsNorm {
+    pub(super) fn device(&self) -> &Device {
+        self.weight.device()
+    }
+
     pub(crate) fn load(
         source: &mut dyn WeightSource,
         name: &str,

@@ -1,6 +1,6 @@
 //! What the blocks of one pass over a model share: positions turned to angles, and who sees whom.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 use super::{
     config::DecoderConfig,
@@ -21,13 +21,19 @@ impl Ropes {
         Self { global: Rope::new(config), local }
     }
 
-    /// A pass over `seq` positions behind `past` others.
-    pub(crate) fn pass(&self, past: usize, seq: usize, dtype: DType, route: Route) -> Result<Pass> {
-        let global = Sight::new(&self.global, (past, seq), None, dtype)?;
+    /// A pass over `seq` positions behind `past` others, with numbers as in `like` and where it lies.
+    pub(crate) fn pass(
+        &self,
+        past: usize,
+        seq: usize,
+        like: &Tensor,
+        route: Route,
+    ) -> Result<Pass> {
+        let global = Sight::new(&self.global, (past, seq), None, like)?;
         let local = self
             .local
             .as_ref()
-            .map(|(window, rope)| Sight::new(rope, (past, seq), Some(*window), dtype))
+            .map(|(window, rope)| Sight::new(rope, (past, seq), Some(*window), like))
             .transpose()?;
         Ok(Pass { global, local, route })
     }
@@ -64,15 +70,15 @@ impl Sight {
         rope: &Rope,
         (past, seq): (usize, usize),
         window: Option<usize>,
-        dtype: DType,
+        like: &Tensor,
     ) -> Result<Self> {
         let unseen = window.map_or(0, |window| (past + 1).saturating_sub(window));
         let mask = causal_mask(past, seq, window, unseen)?;
         Ok(Self {
             rope: rope.clone(),
-            angles: rope.angles(past, seq, dtype)?,
+            angles: rope.angles(past, seq, like)?,
             unseen,
-            mask: mask.map(|mask| mask.to_dtype(dtype)).transpose()?,
+            mask: mask.map(|m| m.to_dtype(like.dtype())?.to_device(like.device())).transpose()?,
             window,
         })
     }

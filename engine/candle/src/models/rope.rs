@@ -1,6 +1,6 @@
 //! Rotary position embedding.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use candle_nn::rotary_emb;
 
 use super::{
@@ -62,8 +62,8 @@ impl Rope {
         self.magnitude
     }
 
-    /// Angles of the positions from `start` on.
-    pub(crate) fn angles(&self, start: usize, count: usize, dtype: DType) -> Result<Angles> {
+    /// Angles of the positions from `start` on, with numbers as in `like` and where it lies.
+    pub(crate) fn angles(&self, start: usize, count: usize, like: &Tensor) -> Result<Angles> {
         let shape = (count, self.frequencies.len());
         let each = |f: fn(f64) -> f64| {
             let values: Vec<f64> = (start..start + count)
@@ -72,7 +72,9 @@ impl Rope {
                     self.frequencies.iter().map(turned)
                 })
                 .collect();
-            Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)
+            Tensor::from_vec(values, shape, &Device::Cpu)?
+                .to_dtype(like.dtype())?
+                .to_device(like.device())
         };
         Ok(Angles { cos: each(f64::cos)?, sin: each(f64::sin)? })
     }
@@ -163,7 +165,7 @@ mod tests {
                 DecoderConfig { rope_layout: layout, ..DecoderConfig::llama(8, 16, 2, 8, 32) };
             let rope = Rope::new(&config);
             let x = Tensor::randn(0f32, 1.0, (2, 2, 5, 8), &Device::Cpu).unwrap();
-            let angles = rope.angles(3, 5, DType::F32).unwrap();
+            let angles = rope.angles(3, 5, &x).unwrap();
             let fused = rope.apply(&x, &angles, Route::Fused).unwrap();
             let slow = rope.apply(&x, &angles, Route::Differentiable).unwrap();
             let gap = (fused - slow).unwrap().abs().unwrap().max_all().unwrap();

@@ -9,24 +9,45 @@ use super::Tokenizer;
 #[derive(Debug)]
 pub struct DecodeStream<'t> {
     tokenizer: &'t Tokenizer,
+    decoding: Decoding,
+}
+
+impl<'t> DecodeStream<'t> {
+    pub(super) const fn new(tokenizer: &'t Tokenizer, decoding: Decoding) -> Self {
+        Self { tokenizer, decoding }
+    }
+
+    /// Takes the next token; returns the characters it completes, if any.
+    pub fn push(&mut self, id: u32) -> Option<String> {
+        self.decoding.push(self.tokenizer, id)
+    }
+
+    /// What is left of a character that never was completed, as U+FFFD.
+    pub fn finish(self) -> Option<String> {
+        self.decoding.finish()
+    }
+}
+
+/// A [`DecodeStream`] that does not hold on to its tokenizer: it is given the same one each time.
+#[derive(Debug)]
+pub(crate) struct Decoding {
     /// Bytes of a character that is not complete yet: at most three.
     pending: Vec<u8>,
     strip_blank: bool,
 }
 
-impl<'t> DecodeStream<'t> {
-    pub(super) fn new(tokenizer: &'t Tokenizer, strip_blank: bool) -> Self {
-        Self { tokenizer, pending: Vec::new(), strip_blank }
+impl Decoding {
+    pub(super) const fn new(strip_blank: bool) -> Self {
+        Self { pending: Vec::new(), strip_blank }
     }
 
-    /// Takes the next token; returns the characters it completes, if any.
-    pub fn push(&mut self, id: u32) -> Option<String> {
-        let mut bytes = self.tokenizer.token_bytes(id)?;
+    pub(crate) fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Option<String> {
+        let mut bytes = tokenizer.token_bytes(id)?;
         if bytes.is_empty() {
             return None;
         }
         // A token that is a blank by its own right was not put there by the encoder.
-        if std::mem::take(&mut self.strip_blank) && self.tokenizer.is_ordinary(id) {
+        if std::mem::take(&mut self.strip_blank) && tokenizer.is_ordinary(id) {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
         }
         self.pending.extend_from_slice(bytes);
@@ -34,8 +55,7 @@ impl<'t> DecodeStream<'t> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// What is left of a character that never was completed, as U+FFFD.
-    pub fn finish(self) -> Option<String> {
+    pub(crate) fn finish(&self) -> Option<String> {
         (!self.pending.is_empty()).then(|| String::from_utf8_lossy(&self.pending).into_owned())
     }
 }

@@ -1,0 +1,91 @@
+//! What a server needs of whatever computes logits.
+
+use std::sync::Arc;
+
+use hearth_engine_api::EngineError;
+
+mod candle;
+mod cpu;
+
+pub(super) use candle::CandleForward;
+pub(super) use cpu::CpuForward;
+
+/// Tokens whose keys and values make up a page: what is shared is shared by whole pages.
+pub(crate) const PAGE_TOKENS: usize = hearth_engine_kernels::PAGE_TOKENS;
+
+/// Computes the logits of several sequences.
+pub(crate) trait Forward {
+    /// Keys and values of one sequence.
+    type Sequence;
+    /// Keys and values of [`PAGE_TOKENS`] tokens.
+    type Page;
+
+    /// Whether a token's logits are bitwise the same whatever else a step reads and however its sequence was cut
+    /// into steps. Where they are not, every sequence is read in one fixed way, and nothing is shared or guessed.
+    const EXACT: bool;
+
+    /// Size of the vocabulary, which is the length of a row of logits.
+    fn vocab(&self) -> usize;
+
+    /// Tokens of a prompt that are worth reading at once, where it is `total_tokens` long.
+    fn block_tokens(&self, total_tokens: usize) -> usize;
+
+    /// Memory for the keys and values of a page.
+    fn page_bytes(&self) -> usize;
+
+    /// A sequence that begins with `pages` and will hold `room_tokens` at most.
+    ///
+    /// # Errors
+    /// [`EngineError::Compute`] where there is no memory for it.
+    fn sequence(
+        &self,
+        pages: Vec<Arc<Self::Page>>,
+        room_tokens: usize,
+    ) -> Result<Self::Sequence, EngineError>;
+
+    /// Tokens that a sequence holds.
+    fn tokens(sequence: &Self::Sequence) -> usize;
+
+    /// A page that is full; nothing where pages cannot be shared.
+    fn page(sequence: &Self::Sequence, index: usize) -> Option<Arc<Self::Page>>;
+
+    /// Forgets all but the first `tokens` tokens.
+    fn truncate(sequence: &mut Self::Sequence, tokens: usize);
+
+    /// Reads the tokens of all parts. `logits` then holds a row for each token that wanted one, in the order of `parts`.
+    ///
+    /// # Errors
+    /// [`EngineError`]. The sequences are of no more use then.
+    fn step(
+        &mut self,
+        parts: &mut [Part<'_, Self::Sequence>],
+        logits: &mut Vec<f32>,
+    ) -> Result<(), EngineError>;
+}
+
+/// What a step reads of one sequence.
+pub(crate) struct Part<'a, S> {
+    pub(crate) sequence: &'a mut S,
+    /// At least one token.
+    pub(crate) ids: Vec<u32>,
+    pub(crate) wanted: Wanted,
+}
+
+/// Which tokens of a part get logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    None,
+    Last,
+    All,
+}
+
+impl Wanted {
+    /// Rows of logits that `tokens` tokens get.
+    pub(crate) const fn rows(self, tokens: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Last => 1,
+            Self::All => tokens,
+        }
+    }
+}
