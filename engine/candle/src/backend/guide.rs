@@ -1,8 +1,13 @@
 //! Answers that must keep to something.
 
+use std::sync::Arc;
+
 use hearth_engine_api::{Constraint, EngineError};
 
-use crate::tokenizer::Tokenizer;
+use crate::{
+    constrain::{Grammar, Grammars, Next},
+    tokenizer::Tokenizer,
+};
 
 use super::choice::Choices;
 
@@ -66,10 +71,15 @@ pub(crate) struct Vocabulary<'a> {
 }
 
 /// Makes guides for one model, and keeps what they have in common.
-#[derive(Default)]
-pub(crate) struct Guides;
+pub(crate) struct Guides {
+    grammars: Grammars,
+}
 
 impl Guides {
+    pub(crate) const fn new(tokenizer: Arc<Tokenizer>) -> Self {
+        Self { grammars: Grammars::new(tokenizer) }
+    }
+
     /// A guide for one answer.
     ///
     /// # Errors
@@ -81,14 +91,77 @@ impl Guides {
     ) -> Result<Box<dyn Guide>, EngineError> {
         match constraint {
             Constraint::OneOf(options) => Ok(Box::new(Choices::new(vocabulary, options)?)),
-            Constraint::JsonSchema(_) => Err(unsupported("JSON schemas")),
-            Constraint::Regex(_) => Err(unsupported("regular expressions")),
+            Constraint::JsonSchema(schema) => {
+                // JSON begins with no blank, so none is taken off it.
+                let grammar = self.grammars.json_schema(schema)?;
+                Ok(Box::new(Grammatical::new(
+                    grammar,
+                    Arc::clone(self.grammars.tokenizer()),
+                    vocabulary,
+                    false,
+                )))
+            }
+            Constraint::Regex(pattern) => {
+                let grammar = self.grammars.regex(pattern)?;
+                let takes_blanks = vocabulary.tokenizer.has_space_prefix();
+                Ok(Box::new(Grammatical::new(
+                    grammar,
+                    Arc::clone(self.grammars.tokenizer()),
+                    vocabulary,
+                    takes_blanks,
+                )))
+            }
         }
     }
 }
 
-fn unsupported(what: &str) -> EngineError {
-    EngineError::Invalid { reason: format!("answers cannot be kept to {what}") }
+/// Keeps an answer to a grammar.
+struct Grammatical {
+    grammar: Grammar,
+    tokenizer: Arc<Tokenizer>,
+    /// Whether the model can say that the answer is over.
+    has_ends: bool,
+    /// The answer so far, where its tokens as a text of their own would lose a blank in front.
+    text: Option<Vec<u8>>,
+}
+
+impl Grammatical {
+    fn new(
+        grammar: Grammar,
+        tokenizer: Arc<Tokenizer>,
+        vocabulary: Vocabulary<'_>,
+        takes_blanks: bool,
+    ) -> Self {
+        let text = takes_blanks.then(Vec::new);
+        Self { grammar, tokenizer, has_ends: !vocabulary.ends.is_empty(), text }
+    }
+}
+
+impl Guide for Grammatical {
+    fn next(&mut self) -> Result<Allowed<'_>, EngineError> {
+        Ok(match self.grammar.allowed()? {
+            Next::Done => Allowed::Done,
+            Next::Forced(ids) => Allowed::Forced(ids),
+            Next::OneOf { may_end: true, .. } if !self.has_ends => Allowed::Done,
+            Next::OneOf { words, may_end } => Allowed::Mask(Mask { words, may_end }),
+        })
+    }
+
+    fn accept(&mut self, id: u32) -> Result<(), EngineError> {
+        self.grammar.accept(id)?;
+        if let Some(text) = &mut self.text {
+            text.extend(self.tokenizer.plain_bytes(id).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn tells_at_end(&self) -> bool {
+        self.text.is_some()
+    }
+
+    fn whole(&self) -> Option<&str> {
+        self.text.as_ref()?.utf8_chunks().next().map(|chunk| chunk.valid())
+    }
 }
 
 /// Leaves only what `mask` allows of the logits.

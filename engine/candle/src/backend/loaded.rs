@@ -1,6 +1,6 @@
 //! A loaded model.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use hearth_engine_api::{
     EngineError, GenerateRequest, LanguageModel, LoadError, LoadOptions, ModelInfo, Prompt, Report,
@@ -81,8 +81,9 @@ impl<F: Forward> LoadedModel<F> {
         info.has_chat_template = tokenizer.chat_template().is_some();
         let ends = ends(&tokenizer);
         let prompter = Prompter::new(tokenizer);
+        let guides = Guides::new(Arc::clone(&prompter.tokenizer));
         let server = Server::new(forward, limit_pages);
-        Ok(Self { info, prompter, ends, guides: Guides::default(), server })
+        Ok(Self { info, prompter, ends, guides, server })
     }
 
     fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {

@@ -1,5 +1,7 @@
 //! Prompts as token ids.
 
+use std::sync::Arc;
+
 use hearth_engine_api::{ChatMessage, EngineError, Prompt, Role};
 use jiff::Zoned;
 
@@ -10,7 +12,7 @@ use crate::{
 
 /// A vocabulary and the template that goes with it.
 pub(super) struct Prompter {
-    pub(super) tokenizer: Tokenizer,
+    pub(super) tokenizer: Arc<Tokenizer>,
     /// Absent where the model brings none.
     template: Option<Result<ChatTemplate, TemplateError>>,
 }
@@ -19,7 +21,7 @@ impl Prompter {
     /// A broken template is told of when a conversation needs it: the model may serve without.
     pub(super) fn new(tokenizer: Tokenizer) -> Self {
         let template = tokenizer.chat_template().map(ChatTemplate::new);
-        Self { tokenizer, template }
+        Self { tokenizer: Arc::new(tokenizer), template }
     }
 
     /// The ids `prompt` comes to.

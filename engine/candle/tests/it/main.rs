@@ -6,6 +6,7 @@
 )]
 
 mod backend;
+mod constrained;
 mod constraints;
 mod corrupt;
 mod coverage;
