@@ -156,10 +156,12 @@ fn lay_out(
         }
         segment_row += segment.tokens;
     }
-    // Which of two that cost the same comes first is all the same.
+    // Among units of like cost those of one head stand together: what they share is then still in a cache.
     units.sort_unstable_by_key(|unit| {
         let last = segments[unit.segment].first_position + unit.tokens.end;
-        Reverse(unit.tokens.len() * unit.heads.len() * last.min(config.window.unwrap_or(last)))
+        let seen = last.min(config.window.unwrap_or(last));
+        let cost = unit.tokens.len() * unit.heads.len() * seen;
+        (Reverse(cost.checked_ilog2()), unit.kv_head, Reverse(cost))
     });
 }
 

@@ -210,11 +210,12 @@ fn scale_of(x: &[f32]) -> f32 {
 }
 
 fn quantize(x: f32, scale: f32) -> i8 {
+    /// Added to a float of less than 22 bits, it leaves no room for a fraction: rounds to nearest, ties to even.
+    const ROUND: f32 = 12_582_912.0;
     if scale == 0.0 {
         return 0;
     }
-    // From float to integer is cut to the range.
-    (x / scale).round_ties_even().clamp(-127.0, 127.0) as i8
+    ((x / scale).clamp(-127.0, 127.0) + ROUND - ROUND) as i8
 }
 
 #[cfg(test)]
