@@ -69,6 +69,7 @@ pub(crate) fn load(
 ) -> Result<Box<dyn Served>, LoadError> {
     let checkpoint = Checkpoint::open(path)?;
     let info = checkpoint.info(options)?;
+    let checkpoint = checkpoint.with_context(info.context_tokens);
     check_fits(&checkpoint.estimate(info.context_tokens, options.kv_format))?;
     // The vocabulary first: it is quick to read, and what is wrong with it shows before the long part.
     let tokenizer = checkpoint.tokenizer()?;

@@ -87,6 +87,13 @@ impl Checkpoint {
         }
     }
 
+    /// The same model for contexts of `context_tokens` at most, by which some models choose their rotary embedding.
+    #[must_use]
+    pub fn with_context(mut self, context_tokens: u32) -> Self {
+        self.config.context_tokens = self.config.context_tokens.min(context_tokens as usize).max(1);
+        self
+    }
+
     /// What to tell of the model.
     ///
     /// # Errors

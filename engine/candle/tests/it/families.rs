@@ -24,6 +24,8 @@ const TOLERANCE: f32 = 2e-4;
 #[derive(Deserialize)]
 struct Record {
     case: String,
+    /// What the context is limited to, if it is.
+    context: Option<u32>,
     ids: Vec<u32>,
     /// Of every position.
     logits: Vec<Vec<f32>>,
@@ -37,12 +39,20 @@ fn records() -> Vec<Record> {
     let text = fs::read_to_string(folder().join("expected.jsonl")).unwrap();
     let records: Vec<Record> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(records.len(), 12);
+    assert_eq!(records.len(), 13);
     records
 }
 
-fn decoder(path: &Path) -> Decoder {
+fn open(record: &Record, path: &Path) -> Checkpoint {
     let checkpoint = Checkpoint::open(path).unwrap();
+    match record.context {
+        Some(tokens) => checkpoint.with_context(tokens),
+        None => checkpoint,
+    }
+}
+
+fn decoder(record: &Record, path: &Path) -> Decoder {
+    let checkpoint = open(record, path);
     checkpoint.decoder(&mut |_share| ControlFlow::Continue(())).unwrap()
 }
 
@@ -68,7 +78,7 @@ fn check(record: &Record, what: &str, first: usize, logits: &Tensor) {
 fn logits_are_those_of_other_implementations() {
     for record in records() {
         for path in both_files(&record) {
-            let decoder = decoder(&path);
+            let decoder = decoder(&record, &path);
             let ids = Tensor::new(record.ids.as_slice(), &Device::Cpu).unwrap();
             let ids = ids.unsqueeze(0).unwrap();
             for route in [Route::Fused, Route::Differentiable] {
@@ -80,15 +90,23 @@ fn logits_are_those_of_other_implementations() {
     }
 }
 
-/// Piece by piece through a cache, with borders before, at and behind the windows' ends.
+/// Sizes with borders before, at and behind the windows' ends.
+fn pieces(record: &Record) -> Vec<usize> {
+    let mut sizes = vec![3, 1, 1, 4, 1];
+    sizes.push(record.ids.len() - 11);
+    sizes.push(1);
+    sizes
+}
+
+/// Piece by piece through a cache.
 #[test]
 fn pieces_of_a_prompt_come_to_the_same() {
     for record in records() {
         let [path, _] = both_files(&record);
-        let decoder = decoder(&path);
+        let decoder = decoder(&record, &path);
         let mut cache = KvCache::new(decoder.config(), record.ids.len()).unwrap();
         let mut done = 0;
-        for size in [3, 1, 1, 4, 1, 7, 1, 1, 1] {
+        for size in pieces(&record) {
             let piece = &record.ids[done..done + size];
             let logits = decoder.forward_cached_all(piece, &mut cache).unwrap();
             check(&record, "cached", done, &logits);
@@ -124,19 +142,19 @@ fn a_vocabulary_like_gemmas_gives_the_ids_of_llama_cpp() {
     assert_eq!(tokenizer.end_ids(), [tokenizer.eos().unwrap(), end]);
 }
 
-/// On the kernels, from either file, in pieces whose borders lie before, at and behind the windows' ends.
+/// On the kernels, from either file, piece by piece.
 #[test]
 fn the_kernels_come_to_the_same() {
     for record in records() {
         for path in both_files(&record) {
-            let checkpoint = Checkpoint::open(&path).unwrap();
+            let checkpoint = open(&record, &path);
             let mut go_on = |_share: f32| ControlFlow::Continue(());
             let team = Team::new(2).unwrap();
             let mut decoder =
                 CpuDecoder::load(&checkpoint, team, KvFormat::F32, &mut go_on).unwrap();
             let mut sequence = Sequence::new(decoder.kv_layout());
             let (mut done, mut logits) = (0, Vec::new());
-            for size in [3, 1, 1, 4, 11] {
+            for size in pieces(&record) {
                 let ids = &record.ids[done..done + size];
                 let mut steps = [Step { sequence: &mut sequence, ids, logits: Wanted::All }];
                 decoder.step(&mut steps, &mut logits).unwrap();

@@ -12,7 +12,7 @@ the figures kept are those with GELU as the models define it.
     python generate.py
 """
 
-import ctypes, json, math, shutil, struct
+import ctypes, json, math, shutil, struct, tempfile
 from pathlib import Path
 
 import gguf
@@ -53,6 +53,8 @@ CASES = {
                    query_pre_attn_scalar=HEAD_DIM, attn_logit_softcapping=None, final_logit_softcapping=None,
                    rope_scaling=dict(rope_type="linear", factor=8.0), tie_word_embeddings=True),
 }
+# A second record of this case, for a context that is not longer than the first trained on.
+SHORT = "phi3-long"
 # The window there is not in llama.cpp.
 ONLY_HERE = {"mistral-window", "phi3-window"}
 GGUF_NAMES = {"mistral": "llama", "gemma3_text": "gemma3"}
@@ -136,10 +138,9 @@ def frequencies(c, local):
         return w, 1.0
     if scaling.get("rope_type") == "linear":
         return w / scaling["factor"], 1.0
-    # longrope, for a context longer than that first trained on
     first = c["original_max_position_embeddings"]
     magnitude = math.sqrt(1 + math.log(c["max_position_embeddings"] / first) / math.log(first))
-    return w / np.array(scaling["long_factor"]), magnitude
+    return w / np.array(scaling["short_factor" if c.get("served", CONTEXT) <= first else "long_factor"]), magnitude
 
 
 def rms_norm(x, w, c):
@@ -242,7 +243,7 @@ def write_safetensors(path, tensors):
     path.write_bytes(struct.pack("<Q", len(head)) + head + data)
 
 
-def write_gguf(path, c, tensors):
+def write_gguf(path, c, tensors, original=None):
     name = GGUF_NAMES.get(c["model_type"], c["model_type"])
     w = gguf.GGUFWriter(path, name)
     w.add_name("random")
@@ -259,7 +260,7 @@ def write_gguf(path, c, tensors):
     if name == "phi3":
         turned = int(HEAD_DIM * c.get("partial_rotary_factor", 1.0))
         w.add_rope_dimension_count(turned)
-        w.add_rope_scaling_orig_ctx_len(c["original_max_position_embeddings"])
+        w.add_rope_scaling_orig_ctx_len(original or c["original_max_position_embeddings"])
         w.add_sliding_window(c["sliding_window"] or 0)
     else:
         w.add_key_length(HEAD_DIM)
@@ -408,7 +409,20 @@ def main():
             assert np.median(by_position) < 1e-4 and by_position.max() < (2e-3 if is_gemma(c) else 1e-4), case
         by = "float64" if gap is None or is_gemma(c) else "llama.cpp"
         rows = [[round(float(x), 5) for x in row] for row in (theirs if by == "llama.cpp" else here)]
-        lines.append(json.dumps(dict(case=case, by=by, llama_cpp_gap=gap, ids=PROMPT, logits=rows), separators=(",", ":")))
+        record = dict(case=case, by=by, llama_cpp_gap=gap, ids=PROMPT, logits=rows)
+        lines.append(json.dumps(record, separators=(",", ":")))
+        if case == SHORT:
+            first = c["original_max_position_embeddings"]
+            # llama.cpp rounds contexts up, so what they are compared with is moved instead.
+            with tempfile.NamedTemporaryFile(suffix=".gguf") as moved:
+                write_gguf(moved.name, c, tensors, original=1 << 16)
+                theirs = logits_of_llama_cpp(moved.name)[:first]
+            gap = float(np.abs(theirs - logits_here(c | dict(served=first), tensors)[:first]).max())
+            print(f"{case}, in a short context: llama.cpp and float64 differ by {gap:.1e}")
+            assert gap < 1e-4
+            rows = [[round(float(x), 5) for x in row] for row in theirs]
+            record |= dict(context=first, llama_cpp_gap=gap, ids=PROMPT[:first], logits=rows)
+            lines.append(json.dumps(record, separators=(",", ":")))
     (HERE / "expected.jsonl").write_text("\n".join(lines) + "\n")
 
 
