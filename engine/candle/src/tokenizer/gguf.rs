@@ -225,8 +225,19 @@ fn sentencepiece(metadata: &Metadata, mut tokens: Tokens) -> Result<Parts, LoadE
             "a SentencePiece vocabulary without byte tokens or an unknown token",
         ));
     }
-    let (table, spelled) = tokens.table(sentencepiece_bytes)?;
+    let (table, mut spelled) = tokens.table(sentencepiece_bytes)?;
+    if matches!(metadata.get("general.architecture"), Some(Value::String(name)) if name == "phi3") {
+        swallow_blanks_as_phi_3(&mut spelled);
+    }
     parts(metadata, &tokens, Algorithm::SentencePiece(model), (table, spelled), true)
+}
+
+/// Phi-3's marks swallow the blanks behind them, its template's line ends among them. Its `tokenizer.json` says so;
+/// GGUF files cannot.
+fn swallow_blanks_as_phi_3(spelled: &mut [Spelled]) {
+    for token in spelled {
+        token.strip_right = !matches!(token.text.as_str(), "<unk>" | "<s>" | "<|endoftext|>");
+    }
 }
 
 fn byte_level(metadata: &Metadata, tokens: Tokens) -> Result<Parts, LoadError> {

@@ -16,7 +16,7 @@ use hearth_engine_candle::{
 use hearth_engine_kernels::{KvFormat, Sequence, Team};
 use serde::Deserialize;
 
-use crate::tokenizer::metadata;
+use crate::{data::test_data, tokenizer::metadata};
 
 /// Logits reach from some -15 to 15. Weights and sums are F32 here.
 const TOLERANCE: f32 = 2e-4;
@@ -166,4 +166,26 @@ fn the_kernels_come_to_the_same() {
             assert_eq!(done, record.ids.len());
         }
     }
+}
+
+/// Ids that llama.cpp gives where it parses special tokens.
+#[test]
+fn marks_of_phi_3_swallow_the_blanks_behind_them() {
+    let test = "marks_of_phi_3_swallow_the_blanks_behind_them";
+    let Some(folder) = test_data(test, "tokenizers") else { return };
+    let vocabulary = metadata(&folder.join("ggml-vocab-phi-3.gguf"));
+    let tokenizer = Tokenizer::from_gguf(&vocabulary).unwrap();
+    for (text, ids) in [
+        ("<|user|>\nHello<|end|>\n<|assistant|>\n", &[32010, 15043, 32007, 32001][..]),
+        (
+            "<s><|system|>\nBe brief.<|end|>\n<|user|>  Hi  <|end|>\n<|assistant|>\n x</s> y",
+            &[1, 32006, 1522, 11473, 29889, 32007, 32010, 6324, 259, 32007, 32001, 921, 2, 343],
+        ),
+        ("<unk> z<|endoftext|> w", &[0, 29871, 503, 32000, 29871, 281]),
+        ("<s> a", &[1, 29871, 263]),
+    ] {
+        assert_eq!(tokenizer.encode(text, Special::Parse).unwrap(), ids, "{text:?}");
+    }
+    let end = tokenizer.token_to_id("<|end|>").unwrap();
+    assert!(tokenizer.end_ids().contains(&end));
 }
