@@ -270,40 +270,4 @@ fn scaling(rope: Rope, fields: &Fields) -> Result<RopeScaling, LoadError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The fields of Llama 3.2 1B, as published.
-    const LLAMA_3_2: &str = r#"{
-        "architectures": ["LlamaForCausalLM"], "attention_bias": false, "bos_token_id": 128000,
-        "eos_token_id": [128001, 128008, 128009], "head_dim": 64, "hidden_act": "silu",
-        "hidden_size": 2048, "intermediate_size": 8192, "max_position_embeddings": 131072,
-        "mlp_bias": false, "model_type": "llama", "num_attention_heads": 32,
-        "num_hidden_layers": 16, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
-        "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
-            "original_max_position_embeddings": 8192, "rope_type": "llama3", "type": "llama3"},
-        "rope_theta": 500000.0, "tie_word_embeddings": true, "vocab_size": 128256}"#;
-
-    #[test]
-    fn a_published_config_is_understood() {
-        let config = json_config(LLAMA_3_2, false).unwrap();
-        assert_eq!((config.heads, config.kv_heads, config.head_dim), (32, 8, 64));
-        assert!(config.tied_embeddings && !config.qkv_bias && !config.qk_norm);
-        assert!(matches!(
-            config.rope_scaling,
-            RopeScaling::Llama3 { original_context_tokens: 8192, .. }
-        ));
-    }
-
-    #[test]
-    fn newer_files_keep_the_rotary_figures_together() {
-        let json = r#"{"model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072,
-            "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8,
-            "head_dim": 128, "vocab_size": 151936, "max_position_embeddings": 40960,
-            "rope_parameters": {"rope_theta": 1000000, "rope_type": "default"}}"#;
-        let config = json_config(json, false).unwrap();
-        assert_eq!((config.rope_theta, config.rope_scaling), (1_000_000.0, RopeScaling::None));
-        assert!(config.qk_norm && config.tied_embeddings);
-        assert!(!json_config(json, true).unwrap().tied_embeddings);
-    }
-}
+mod tests;
