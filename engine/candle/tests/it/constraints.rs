@@ -10,7 +10,7 @@ use hearth_engine_candle::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::toy::vocabulary;
+use crate::{data::test_data, tokenizer::metadata, toy::vocabulary};
 
 /// A small vocabulary in which everything can be spelled byte by byte.
 pub(crate) fn byte_tokenizer() -> Arc<Tokenizer> {
@@ -97,9 +97,12 @@ pub(crate) fn random_answer(
                 if may_end && (late || allowed.is_empty()) {
                     return Made::Answer(text(&ids));
                 }
-                let mut closing = b"\"}]0".iter().map(|byte| 3 + u32::from(*byte));
-                match closing.find(|id| late && allowed.contains(id)) {
-                    Some(id) => id,
+                let mut closing = [b"\"", b"}", b"]", b"0"].into_iter();
+                let close = |byte: &[u8; 1]| {
+                    allowed.iter().find(|id| tokenizer.token_bytes(**id) == Some(byte))
+                };
+                match closing.find_map(|byte| close(byte).filter(|_| late)) {
+                    Some(id) => *id,
                     None => allowed[chance.below(allowed.len())],
                 }
             }
@@ -199,6 +202,42 @@ fn fixed_parts_are_forced_as_the_tokenizer_spells_them() {
     assert!(ids.len() < text.len(), "pieces are not used");
     ids.iter().for_each(|id| grammar.accept(*id).unwrap());
     assert_eq!(grammar.allowed().unwrap(), Next::Done);
+}
+
+/// Real vocabularies: what is forced is what the tokenizer makes of the whole, and what is drawn is held to.
+#[test]
+fn real_vocabularies_force_whole_words() {
+    let Some(folder) = test_data("real_vocabularies_force_whole_words", "tokenizers") else {
+        return;
+    };
+    let schema = json!({"type": "object", "properties": {"recipient": {"const": "Frau Müller"},
+        "importance": {"enum": ["high", "low"]}, "words": {"type": "string", "maxLength": 20}},
+        "required": ["recipient", "importance", "words"], "additionalProperties": false});
+    let validator = jsonschema::options().build(&schema).unwrap();
+    for name in ["gpt-2", "llama-spm", "deepseek-llm", "falcon", "phi-3", "starcoder"] {
+        let metadata = metadata(&folder.join(format!("ggml-vocab-{name}.gguf")));
+        let grammars = Grammars::new(Arc::new(Tokenizer::from_gguf(&metadata).unwrap()));
+        let tokenizer = grammars.tokenizer();
+        let mut grammar = grammars.json_schema(&schema.to_string()).unwrap();
+        let Next::Forced(first) = grammar.allowed().unwrap() else { panic!("{name}: not forced") };
+        let text = "{\"recipient\":\"Frau Müller\",\"importance\":\"";
+        let whole = tokenizer.encode_within(text).unwrap();
+        // The last of them are left open, where longer tokens may come of them.
+        assert!(
+            whole.starts_with(&first) && first.len() + 2 >= whole.len(),
+            "{name}: {first:?} {whole:?}"
+        );
+        for seed in 0..4 {
+            let mut grammar = grammars.json_schema(&schema.to_string()).unwrap();
+            if let Made::Answer(answer) = random_answer(tokenizer, &mut grammar, Chance(seed), 120)
+            {
+                assert!(
+                    validator.is_valid(&serde_json::from_str(&answer).unwrap()),
+                    "{name}: {answer}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
