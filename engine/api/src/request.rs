@@ -99,22 +99,33 @@ impl Sampling {
 pub enum Constraint {
     /// Exactly one of these strings, whole. The answer's text is that string.
     OneOf(Vec<String>),
-    /// A JSON value that this schema, given as JSON text, accepts.
+    /// A JSON value that this schema, given as JSON text, accepts; written compactly, properties in the schema's order.
+    /// A schema that cannot be held to exactly is refused with the name of the keyword. An answer that a limit cuts
+    /// off is no such value: [`Generated::stop`] tells.
     JsonSchema(String),
-    /// A text that this regular expression matches as a whole.
+    /// A text that this regular expression matches as a whole. It is written as in JSON Schemas (ECMA 262), without
+    /// look-around, back references and word boundaries. [`Generated::stop`] tells of an answer that was cut off.
     Regex(String),
 }
 
 /// Whose earlier work a request may build upon, and who may build upon its work.
 ///
 /// Whether something was at hand shows in how long an answer takes, so a key must name everybody who may learn that.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq)]
 pub enum CacheScope {
     /// Nobody's: nothing is reused, nothing is left behind.
     #[default]
     Private,
     /// That of all requests with the same key: what their prompts have in common at the start is read once.
     Shared(String),
+    /// As far as the prompt begins as another one does, that of all requests with the same key; nobody's from there on.
+    /// So what requests with private parts have in common is read once, while the private parts leave nothing.
+    SharedHead {
+        /// Whose work it is.
+        key: String,
+        /// The same prompt without its private parts.
+        head: Box<Prompt>,
+    },
 }
 
 /// A key may name whose work it is, so it is not told.
@@ -123,6 +134,7 @@ impl std::fmt::Debug for CacheScope {
         f.write_str(match self {
             Self::Private => "Private",
             Self::Shared(_) => "Shared(..)",
+            Self::SharedHead { .. } => "SharedHead { .. }",
         })
     }
 }
