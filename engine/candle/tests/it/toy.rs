@@ -188,7 +188,7 @@ impl Toy {
         }
         if let LocalLayers::AllButEvery(every) = config.local_layers {
             let kinds = ["full_attention", "sliding_attention"];
-            let kind = |layer: usize| kinds[usize::from(layer % every != 0)];
+            let kind = |layer: usize| kinds[usize::from(!layer.is_multiple_of(every))];
             json["layer_types"] = (1..=config.layers).map(kind).collect();
         }
         if let RopeScaling::Llama3 {
@@ -283,7 +283,16 @@ impl Toy {
             metadata.push((format!("{name}.attention.sliding_window"), number(window)));
         }
         if let LocalLayers::AllButEvery(every) = config.local_layers {
-            metadata.push((format!("{name}.attention.sliding_window_pattern"), number(every)));
+            // Files have it as a number or as a list.
+            let pattern = match config.architecture {
+                Architecture::Gemma2 => number(every),
+                _ => Value::Array(
+                    (1..=config.layers)
+                        .map(|layer| Value::Bool(!layer.is_multiple_of(every)))
+                        .collect(),
+                ),
+            };
+            metadata.push((format!("{name}.attention.sliding_window_pattern"), pattern));
         }
         metadata.extend(vocabulary());
         metadata

@@ -128,14 +128,17 @@ fn local_layers(config: &mut DecoderConfig, fields: &Fields<'_>) -> Result<(), L
 
 /// Caps and scales of Gemma. Files leave out the scale of the largest models, which is told from their layers.
 fn gemma_figures(config: &mut DecoderConfig, fields: &Fields<'_>) {
-    let cap = |key: &str| fields.float(key).filter(|&cap| cap != 0.0);
+    let cap = |key: &str, default: Option<f64>| match fields.float(key) {
+        None => default,
+        cap => cap.filter(|&cap| cap != 0.0),
+    };
     let (default_scores, default_logits, largest_layers) = match config.architecture {
         Architecture::Gemma2 => (Some(50.0), Some(30.0), 46),
         Architecture::Gemma3 => (None, None, 62),
         _ => return,
     };
-    config.attention_softcap = cap("attn_logit_softcapping").or(default_scores);
-    config.final_softcap = cap("final_logit_softcapping").or(default_logits);
+    config.attention_softcap = cap("attn_logit_softcapping", default_scores);
+    config.final_softcap = cap("final_logit_softcapping", default_logits);
     if config.layers == largest_layers {
         let width = config.hidden as f64 / config.heads.max(1) as f64;
         config.attention_scale = Some(width.sqrt().recip());

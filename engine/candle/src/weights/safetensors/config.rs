@@ -60,7 +60,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum RopeParameters {
-    ByKind { full_attention: Rope, sliding_attention: Rope },
+    ByKind { full_attention: Box<Rope>, sliding_attention: Box<Rope> },
     One(Rope),
 }
 
@@ -227,7 +227,7 @@ fn refuse_variants(fields: &Fields, family: &DecoderConfig) -> Result<(), LoadEr
 fn rope(fields: &Fields) -> (Rope, Option<f64>) {
     match fields.rope_parameters.clone() {
         Some(RopeParameters::ByKind { full_attention, sliding_attention }) => {
-            (full_attention, sliding_attention.rope_theta)
+            (*full_attention, sliding_attention.rope_theta)
         }
         Some(RopeParameters::One(rope)) => (rope, None),
         None => (fields.rope_scaling.clone().unwrap_or_default(), None),
