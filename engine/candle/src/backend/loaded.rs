@@ -3,8 +3,8 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use hearth_engine_api::{
-    EngineError, GenerateRequest, LanguageModel, LoadError, LoadOptions, ModelInfo, Prompt, Report,
-    RequestId,
+    CacheScope, EngineError, GenerateRequest, LanguageModel, LoadError, LoadOptions, ModelInfo,
+    Prompt, Report, RequestId,
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     forward::{Forward, PAGE_TOKENS},
     guide::{Guides, Vocabulary},
     prompt::Prompter,
-    server::{MOST_RUNNING, Server},
+    server::{MOST_RUNNING, Server, Sharing},
     split::split,
 };
 use crate::tokenizer::{Special, Tokenizer};
@@ -96,12 +96,39 @@ impl<F: Forward> LoadedModel<F> {
         Ok(ids)
     }
 
-    fn answer(&mut self, request: GenerateRequest) -> Result<Answer, EngineError> {
+    /// What a request shares.
+    fn sharing(&self, scope: &CacheScope, prompt: &[u32]) -> Result<Option<Sharing>, EngineError> {
+        Ok(match scope {
+            CacheScope::Private => None,
+            CacheScope::Shared(key) => {
+                Some(Sharing { key: key.as_str().into(), most_tokens: usize::MAX })
+            }
+            CacheScope::SharedHead { key, head } => {
+                let head = self.prompt_ids(head)?;
+                let most_tokens = prompt.iter().zip(&head).take_while(|(a, b)| a == b).count();
+                Some(Sharing { key: key.as_str().into(), most_tokens })
+            }
+        })
+    }
+
+    fn take(
+        &mut self,
+        id: RequestId,
+        request: GenerateRequest,
+        replayed: Option<Vec<u32>>,
+    ) -> Result<(), EngineError> {
         let prompt = self.prompt_ids(&request.prompt)?;
+        let terms = (request.priority, self.sharing(&request.cache, &prompt)?);
         let stops = self.prompter.own_stops(&request.prompt);
         let context_tokens = self.info.context_tokens as usize;
         let vocabulary = Vocabulary { tokenizer: &self.prompter.tokenizer, ends: &self.ends };
-        Answer::new(request, prompt, stops, context_tokens, (&mut self.guides, vocabulary))
+        let making = (&mut self.guides, vocabulary);
+        let answer = Answer::new(request, prompt, stops, context_tokens, making)?;
+        let answer = match replayed {
+            Some(ids) => answer.replaying(ids),
+            None => answer,
+        };
+        self.server.begin(id, terms, answer)
     }
 }
 
@@ -125,9 +152,7 @@ impl<F: Forward> LanguageModel for LoadedModel<F> {
     }
 
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
-        let terms = (request.priority, request.cache.clone());
-        let answer = self.answer(request)?;
-        self.server.begin(id, terms, answer)
+        self.take(id, request, None)
     }
 
     fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
@@ -147,9 +172,7 @@ impl<F: Forward> Served for LoadedModel<F> {
         request: GenerateRequest,
         ids: Vec<u32>,
     ) -> Result<(), EngineError> {
-        let terms = (request.priority, request.cache.clone());
-        let answer = self.answer(request)?.replaying(ids);
-        self.server.begin(id, terms, answer)
+        self.take(id, request, Some(ids))
     }
 
     fn passes(&self) -> u64 {

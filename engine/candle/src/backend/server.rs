@@ -2,9 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use hearth_engine_api::{
-    CacheScope, EngineError, GenerateEvent, Priority, Report, RequestId, StopReason,
-};
+use hearth_engine_api::{EngineError, GenerateEvent, Priority, Report, RequestId, StopReason};
 
 use super::{
     answer::Answer,
@@ -36,13 +34,29 @@ pub(super) struct Server<F: Forward> {
 struct Request<F: Forward> {
     id: RequestId,
     priority: Priority,
-    /// Whose pages it shares.
-    key: Option<Arc<str>>,
+    sharing: Option<Sharing>,
     answer: Answer,
     begun: bool,
     /// Nothing while it waits.
     seat: Option<Seat<F::Sequence>>,
     ended: Option<Result<StopReason, EngineError>>,
+}
+
+/// What a request shares with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sharing {
+    /// With whom.
+    pub(super) key: Arc<str>,
+    /// As far as that goes.
+    pub(super) most_tokens: usize,
+}
+
+impl Sharing {
+    /// The whole pages of `ids` that are shared.
+    fn pages<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+        let tokens = ids.len().min(self.most_tokens) / PAGE_TOKENS * PAGE_TOKENS;
+        ids.get(..tokens).unwrap_or_default()
+    }
 }
 
 /// A request's place in memory.
@@ -82,9 +96,9 @@ impl<F: Forward> Request<F> {
 
     /// The tokens it could find in pages. The last one is always read, since its logits are wanted.
     fn page_ids(&self) -> &[u32] {
+        let Some(sharing) = &self.sharing else { return &[] };
         let history = self.answer.history();
-        let tokens = history.len().saturating_sub(1) / PAGE_TOKENS * PAGE_TOKENS;
-        history.get(..tokens).unwrap_or_default()
+        sharing.pages(history.get(..history.len().saturating_sub(1)).unwrap_or_default())
     }
 
     fn end_if(&mut self, flow: Result<ControlFlow<StopReason>, EngineError>) {
@@ -116,7 +130,7 @@ impl<F: Forward> Server<F> {
     pub(super) fn begin(
         &mut self,
         id: RequestId,
-        (priority, scope): (Priority, CacheScope),
+        (priority, sharing): (Priority, Option<Sharing>),
         answer: Answer,
     ) -> Result<(), EngineError> {
         let needed_pages = answer.room_tokens().div_ceil(PAGE_TOKENS);
@@ -132,14 +146,11 @@ impl<F: Forward> Server<F> {
             );
             return Err(EngineError::Invalid { reason });
         }
-        let key = match scope {
-            CacheScope::Shared(key) if F::EXACT => Some(key.into()),
-            _ => None,
-        };
+        let sharing = sharing.filter(|_| F::EXACT);
         self.requests.push(Request {
             id,
             priority,
-            key,
+            sharing,
             answer,
             begun: false,
             seat: None,
@@ -238,8 +249,8 @@ impl<F: Forward> Server<F> {
 
     fn seat(&mut self, place: usize, vocabulary: Vocabulary<'_>, sink: Sink<'_>) -> Seating {
         let Some(request) = self.requests.get(place) else { return Seating::Settled };
-        let pages = match &request.key {
-            Some(key) => self.pool.find(key, request.page_ids()),
+        let pages = match &request.sharing {
+            Some(sharing) => self.pool.find(&sharing.key, request.page_ids()),
             None => Vec::new(),
         };
         if self.is_head_under_way(place, pages.len()) {
@@ -274,21 +285,18 @@ impl<F: Forward> Server<F> {
 
     /// Whether another request of the same key is about to have read more of this one's head than is `found`.
     fn is_head_under_way(&self, place: usize, found_pages: usize) -> bool {
-        let Some(request) = self.requests.get(place).filter(|request| request.key.is_some()) else {
-            return false;
-        };
+        let Some(request) = self.requests.get(place) else { return false };
+        let Some(sharing) = &request.sharing else { return false };
         self.requests.iter().any(|other| {
-            if other.key != request.key
-                || other.priority < request.priority
-                || other.seat.is_none()
-                || other.ended.is_some()
-            {
+            let theirs = other.sharing.as_ref().filter(|theirs| theirs.key == sharing.key);
+            let Some(theirs) = theirs else { return false };
+            if other.priority < request.priority || other.seat.is_none() || other.ended.is_some() {
                 return false;
             }
             let common = request
                 .page_ids()
                 .chunks_exact(PAGE_TOKENS)
-                .zip(other.answer.history().chunks_exact(PAGE_TOKENS))
+                .zip(theirs.pages(other.answer.history()).chunks_exact(PAGE_TOKENS))
                 .take_while(|(a, b)| a == b)
                 .count();
             common > found_pages && other.held_tokens() / PAGE_TOKENS < common
@@ -413,14 +421,15 @@ fn draw<'l, F: Forward>(
 
 /// Lets the pool keep the pages that are full.
 fn keep<F: Forward>(pool: &mut Pool<F::Page>, request: &mut Request<F>) {
-    let (Some(key), Some(seat)) = (&request.key, &mut request.seat) else { return };
-    let pages = F::tokens(&seat.sequence) / PAGE_TOKENS;
+    let (Some(sharing), Some(seat)) = (&request.sharing, &mut request.seat) else { return };
+    let held = F::tokens(&seat.sequence);
+    let ids = sharing.pages(request.answer.history().get(..held).unwrap_or_default());
+    let pages = ids.len() / PAGE_TOKENS;
     if pages <= seat.kept_pages {
         return;
     }
-    let Some(ids) = request.answer.history().get(..pages * PAGE_TOKENS) else { return };
     let sequence = &seat.sequence;
-    let added = pool.keep(key, ids, |index| F::page(sequence, index));
+    let added = pool.keep(&sharing.key, ids, |index| F::page(sequence, index));
     seat.own_pages = seat.own_pages.saturating_sub(added);
     seat.kept_pages = pages;
 }

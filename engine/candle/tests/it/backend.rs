@@ -11,6 +11,8 @@ use hearth_engine_candle::{CandleBackend, models::DecoderConfig};
 
 use crate::toy::{Toy, config};
 
+mod serving;
+
 fn load(path: &Path, context_tokens: Option<u32>) -> Box<dyn LanguageModel> {
     let options = LoadOptions { context_tokens, threads: Some(2), ..LoadOptions::default() };
     CandleBackend.load(path, &options, &mut |_| ControlFlow::Continue(())).unwrap()
@@ -175,7 +177,12 @@ fn a_full_context_is_said() {
 
 #[test]
 fn common_beginnings_are_read_once_but_not_across_keys() {
-    let mut model = toy_model();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("toy.gguf");
+    Toy::new(config()).write_gguf(&path, GgmlDType::F32, &[]);
+    let options = LoadOptions { kv_bytes: Some(1 << 20), ..LoadOptions::default() };
+    let mut model =
+        CandleBackend.load(&path, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     let (base, _) = long_answer(&mut *model);
     let prompt =
         |last: u32| Prompt::Tokens((0..70).map(|i| 3 + i * 11 % 256).chain([last]).collect());

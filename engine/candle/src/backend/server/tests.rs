@@ -6,7 +6,9 @@ use std::{
 };
 
 use candle_core::quantized::gguf_file::Value;
-use hearth_engine_api::{Constraint, GenerateRequest, Generated, Prompt, Sampling, Usage};
+use hearth_engine_api::{
+    CacheScope, Constraint, GenerateRequest, Generated, Prompt, Sampling, Usage,
+};
 
 use super::*;
 use crate::{backend::guide::Guides, tokenizer::Tokenizer};
@@ -154,7 +156,7 @@ fn tokenizer() -> Tokenizer {
 /// A server with its vocabulary.
 pub(super) struct Stage {
     pub(super) server: Server<Toy>,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     guides: Guides,
     pub(super) events: Vec<(u64, GenerateEvent)>,
     pub(super) done: BTreeMap<u64, Generated>,
@@ -168,10 +170,11 @@ impl Stage {
     }
 
     pub(super) fn with(toy: Toy, limit_pages: usize) -> Self {
+        let tokenizer = Arc::new(tokenizer());
         Self {
             server: Server::new(toy, limit_pages),
-            tokenizer: tokenizer(),
-            guides: Guides::default(),
+            guides: Guides::new(Arc::clone(&tokenizer)),
+            tokenizer,
             events: Vec::new(),
             done: BTreeMap::new(),
         }
@@ -180,7 +183,16 @@ impl Stage {
     pub(super) fn begin(&mut self, id: u64, request: &GenerateRequest) -> Result<(), EngineError> {
         let Prompt::Tokens(prompt) = request.prompt.clone() else { panic!("tokens alone") };
         let vocabulary = Vocabulary { tokenizer: &self.tokenizer, ends: &[2] };
-        let terms = (request.priority, request.cache.clone());
+        let sharing = |key: &str, most_tokens| Sharing { key: key.into(), most_tokens };
+        let sharing = match &request.cache {
+            CacheScope::Private => None,
+            CacheScope::Shared(key) => Some(sharing(key, usize::MAX)),
+            CacheScope::SharedHead { key, head } => {
+                let Prompt::Tokens(head) = &**head else { panic!("tokens alone") };
+                Some(sharing(key, head.len()))
+            }
+        };
+        let terms = (request.priority, sharing);
         let making = (&mut self.guides, vocabulary);
         let answer = Answer::new(request.clone(), prompt, Vec::new(), CONTEXT, making)?;
         self.server.begin(RequestId(id), terms, answer)

@@ -75,6 +75,28 @@ fn a_common_head_is_read_once() {
 }
 
 #[test]
+fn of_private_parts_nothing_is_kept() {
+    let mut stage = Stage::new(1000);
+    let ask = |mail: Vec<u32>| {
+        let head = Box::new(Prompt::Tokens(mail[..330].to_vec()));
+        let cache = CacheScope::SharedHead { key: "a".into(), head };
+        GenerateRequest { cache, ..background(mail, 5) }
+    };
+    // The rest is the same for all, and yet is read each time.
+    let mail: Vec<u32> = prompt(9, 330).into_iter().chain(prompt(100, 200)).collect();
+    for (id, mail) in [mail.clone(), mail.clone(), mail.clone()].into_iter().enumerate() {
+        stage.begin(id as u64, &ask(mail)).unwrap();
+    }
+    stage.run();
+    let cached: Vec<u32> = stage.done.values().map(|done| done.usage.cached_tokens).collect();
+    assert_eq!(cached, [0, 320, 320]);
+    assert_eq!(stage.server.pool.pages(), 10);
+    // Nor does one that shares all of its prompt find more.
+    let all = stage.answer(&shared("a", background(mail, 5)));
+    assert_eq!(all.usage.cached_tokens, 320);
+}
+
+#[test]
 fn who_waits_for_a_head_goes_on_where_its_reader_is_broken_off() {
     let mut stage = Stage::new(1000);
     for (id, mail) in mails(3, 600).into_iter().enumerate() {

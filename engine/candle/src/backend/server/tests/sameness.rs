@@ -85,7 +85,7 @@ fn a_replayed_text_comes_out_as_it_went_in() {
     let ids: Vec<u32> = prompt(7, 100).into_iter().skip(40).take(50).collect();
     let making = (&mut stage.guides, vocabulary);
     let answer = Answer::new(request, prompt(7, 100), Vec::new(), CONTEXT, making).unwrap();
-    let terms = (Priority::Interactive, CacheScope::Private);
+    let terms = (Priority::Interactive, None);
     stage.server.begin(RequestId(1), terms, answer.replaying(ids.clone())).unwrap();
     stage.run();
     assert_eq!(stage.done[&1].tokens, ids);
