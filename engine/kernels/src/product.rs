@@ -93,7 +93,7 @@ fn compute(isa: Isa, team: &Team, x: &Activations, products: &mut [Product<'_>])
     let chunks: usize = work.iter().flatten().map(|work| work.chunks).sum();
     let next = AtomicUsize::new(0);
     let worker = |_| {
-        let mut scratch = SCRATCH.take();
+        let mut scratch = SCRATCH.take().unwrap_or_default();
         // The chunk after the present one is claimed early, so that its first bytes can be fetched meanwhile.
         let claim = || Chunk::find(&work, next.fetch_add(1, Ordering::Relaxed));
         let mut upcoming = claim();
@@ -101,13 +101,14 @@ fn compute(isa: Isa, team: &Team, x: &Activations, products: &mut [Product<'_>])
             upcoming = claim();
             chunk.compute(isa, x, upcoming.as_ref().map(Chunk::start), &mut scratch);
         }
-        SCRATCH.set(scratch);
+        SCRATCH.set(Some(scratch));
     };
     if chunks == 1 { worker(0) } else { team.run(&worker) }
 }
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = Cell::default();
+    /// None while it is in use: an empty one is not made for that time.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 fn check(x: &Activations, product: &Product<'_>) -> Result<(), ShapeError> {
@@ -209,7 +210,10 @@ impl<'a> Chunk<'a> {
             // SAFETY: `matmul_on` has checked that the instruction set is available.
             Isa::Avx512 => unsafe { avx512::rows(&weights, x, &mut out, scratch) },
             #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "compiled for an instruction set that not every processor has")]
+            #[expect(
+                unsafe_code,
+                reason = "compiled for an instruction set that not every processor has"
+            )]
             // SAFETY: `matmul_on` has checked that the instruction set is available.
             Isa::Avx2 => unsafe { avx2::rows(&weights, x, &mut out, scratch) },
             _ => portable::rows(portable::Plain, &weights, x, &mut out, scratch),

@@ -39,7 +39,8 @@ impl LongBlock {
         }
     }
 
-    pub(crate) const ZERO: Self = Self { q: [0; LONG], scales: [0; 16], mins: [0; 16], d: 0.0, dmin: 0.0 };
+    pub(crate) const ZERO: Self =
+        Self { q: [0; LONG], scales: [0; 16], mins: [0; 16], d: 0.0, dmin: 0.0 };
 }
 
 /// Scales and mins (four bits each) of 16 parts, 64 bytes of two bits, d, dmin.

@@ -21,7 +21,7 @@ impl ShortBlock {
             Format::Q4_1 => (nibbles(&bytes[4..], 0, 0), f16_at(bytes, 2)),
             Format::Q5_0 => (nibbles(&bytes[6..], u32_at(bytes, 2), -16), 0.0),
             Format::Q5_1 => (nibbles(&bytes[8..], u32_at(bytes, 4), 0), f16_at(bytes, 2)),
-            _ => (std::array::from_fn(|i| bytes[2 + i].cast_signed()), 0.0),
+            _ => (with_sign(&bytes[2..]), 0.0),
         };
         Self { q, d, m }
     }
@@ -38,6 +38,7 @@ impl ShortBlock {
 #[inline(always)]
 fn nibbles(bytes: &[u8], fifth: u32, offset: i8) -> [i8; SHORT] {
     let mut q = [0; SHORT];
+    let bytes = &bytes[..16];
     for i in 0..16 {
         q[i] = (bytes[i] & 15).cast_signed() + offset;
         q[i + 16] = (bytes[i] >> 4).cast_signed() + offset;
@@ -46,6 +47,15 @@ fn nibbles(bytes: &[u8], fifth: u32, offset: i8) -> [i8; SHORT] {
         for (i, q) in q.iter_mut().enumerate() {
             *q += (((fifth >> i) & 1) as i8) << 4;
         }
+    }
+    q
+}
+
+#[inline(always)]
+fn with_sign(bytes: &[u8]) -> [i8; SHORT] {
+    let mut q = [0; SHORT];
+    for (q, byte) in q.iter_mut().zip(&bytes[..SHORT]) {
+        *q = byte.cast_signed();
     }
     q
 }

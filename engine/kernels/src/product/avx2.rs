@@ -4,16 +4,21 @@ use super::portable::{self, Dots, ROWS};
 use super::scratch::Scratch;
 use super::{LANES, Rows, Weights, add_lanes};
 use crate::activations::{Activations, LongActivation};
-use crate::format::{LONG, LongBlock, SHORT};
+use crate::format::{Format, LONG, LongBlock, SHORT, floats};
 use std::arch::x86_64::*;
 
 /// Products of the rows of a chunk.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn rows(weights: &Weights<'_>, x: &Activations, out: &mut Rows<'_>, scratch: &mut Scratch) {
+pub(super) fn rows(
+    weights: &Weights<'_>,
+    x: &Activations,
+    out: &mut Rows<'_>,
+    scratch: &mut Scratch,
+) {
     portable::rows(Avx2(()), weights, x, out, scratch);
 }
 
-/// Proof of AVX2 and FMA; only [`rows`] makes one.
+/// Proof of AVX2, FMA and F16C; only [`rows`] makes one.
 #[derive(Clone, Copy)]
 struct Avx2(());
 
@@ -85,6 +90,22 @@ impl Dots for Avx2 {
     }
 
     #[inline(always)]
+    fn widen(self, format: Format, bytes: &[u8], row: &mut [f32]) {
+        if format != Format::F16 {
+            return floats(format, bytes, row);
+        }
+        let (whole, rest) = row.as_chunks_mut::<8>();
+        for (out, bytes) in whole.iter_mut().zip(bytes.as_chunks::<16>().0) {
+            // SAFETY: `self` is proof of the instructions; 16 bytes become 8 floats.
+            unsafe {
+                let halves = _mm_loadu_si128(bytes.as_ptr().cast());
+                _mm256_storeu_ps(out.as_mut_ptr(), _mm256_cvtph_ps(halves));
+            }
+        }
+        floats(format, &bytes[16 * whole.len()..], rest);
+    }
+
+    #[inline(always)]
     fn floats(self, rows: &[Vec<f32>; ROWS], x: &[f32]) -> [f32; ROWS] {
         let mut lanes = [[0.0; LANES]; ROWS];
         let (whole, rest) = x.as_chunks::<LANES>();
@@ -96,7 +117,8 @@ impl Dots for Avx2 {
                 for r in 0..ROWS {
                     let w: &[f32; LANES] = &rows[r].as_chunks().0[i];
                     sums[r][0] = _mm256_fmadd_ps(_mm256_loadu_ps(w.as_ptr()), x[0], sums[r][0]);
-                    sums[r][1] = _mm256_fmadd_ps(_mm256_loadu_ps(w.as_ptr().add(8)), x[1], sums[r][1]);
+                    sums[r][1] =
+                        _mm256_fmadd_ps(_mm256_loadu_ps(w.as_ptr().add(8)), x[1], sums[r][1]);
                 }
             }
             for r in 0..ROWS {

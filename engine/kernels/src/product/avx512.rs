@@ -4,6 +4,7 @@
 //! meet the same four columns of the activations in every lane. So sums of different rows never have to be taken apart, and
 //! rows of few tokens and of many go through the same steps.
 #![expect(unsafe_code, reason = "vectors are loaded from and stored to memory by pointers")]
+#![expect(clippy::needless_range_loop, reason = "several arrays of registers are walked together")]
 use super::scratch::Scratch;
 use super::{PANEL, Rows, Weights};
 use crate::activations::{Activations, GROUP, LongActivation, ShortActivation};
@@ -160,12 +161,13 @@ impl Work<'_, '_> {
             let batch = BATCH.min(tokens - first);
             self.start_sums(batch * R);
             let upcoming = self.upcoming(row + R * PANEL);
-            let bytes = R * PANEL * const { long::layout(F).bytes };
+            let bytes = PANEL * const { long::layout(F).bytes };
             for (block, x) in self.x.long().chunks_exact(tokens).enumerate() {
-                fetch(upcoming.wrapping_add(block * bytes), bytes);
                 let Buffers { weights, sums, padded } = &mut *self.buffers;
                 for r in 0..R {
-                    weights[r].long::<F>(&panel(self.weights, row + r * PANEL, padded), block);
+                    let panel = panel(self.weights, row + r * PANEL, padded);
+                    let upcoming = upcoming.wrapping_add((block * R + r) * bytes);
+                    weights[r].long::<F>(&panel, block, upcoming);
                 }
                 let Some(weights) = weights.first_chunk::<R>() else { return };
                 let mut x = &x[first..first + batch];
@@ -195,14 +197,14 @@ impl Work<'_, '_> {
             let batch = BATCH.min(tokens - first);
             self.start_sums(batch * R);
             let upcoming = self.upcoming(row + R * PANEL);
-            let bytes = R * PANEL * GROUP * const { short::layout(F).bytes };
+            let bytes = PANEL * GROUP * const { short::layout(F).bytes };
             for (group, x) in self.x.short().chunks_exact(tokens).enumerate() {
-                fetch(upcoming.wrapping_add(group * bytes), bytes);
                 let Buffers { weights, sums, padded } = &mut *self.buffers;
                 let blocks = GROUP.min(self.x.columns() / SHORT - group * GROUP);
                 for r in 0..R {
                     let panel = panel(self.weights, row + r * PANEL, padded);
-                    weights[r].short::<F>(&panel, group * GROUP, blocks);
+                    let upcoming = upcoming.wrapping_add((group * R + r) * bytes);
+                    weights[r].short::<F>(&panel, group * GROUP, blocks, upcoming);
                 }
                 let Some(weights) = weights.first_chunk::<R>() else { return };
                 let mut x = &x[first..first + batch];

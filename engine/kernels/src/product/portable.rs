@@ -21,6 +21,12 @@ pub(super) trait Dots: Copy {
     /// The sum of products of 32 integers.
     fn short(self, q: &[i8; SHORT], x: &[i8; SHORT]) -> i32;
 
+    /// A row of floats of any width as 32-bit ones.
+    #[inline(always)]
+    fn widen(self, format: Format, bytes: &[u8], row: &mut [f32]) {
+        floats(format, bytes, row);
+    }
+
     /// Products of rows of floats with a token.
     fn floats(self, rows: &[Vec<f32>; ROWS], x: &[f32]) -> [f32; ROWS];
 }
@@ -101,7 +107,7 @@ pub(super) fn rows<D: Dots>(
             Kind::Float => {
                 scratch.rows.iter_mut().for_each(|row| row.resize(x.columns(), 0.0));
                 for (row, bytes) in scratch.rows.iter_mut().zip(rows.clone()) {
-                    floats(format, bytes, row);
+                    dots.widen(format, bytes, row);
                 }
                 let tokens = x.float().chunks_exact(x.columns());
                 for (sums, x) in scratch.sums.as_chunks_mut().0.iter_mut().zip(tokens) {

@@ -194,11 +194,29 @@ fn several_products_go_together_and_may_be_added() {
 }
 
 #[test]
+fn many_tokens_go_in_batches_that_do_not_show() {
+    let mut numbers = Numbers(11);
+    let team = Team::new(2).unwrap();
+    for format in [Format::Q4K, Format::Q6K, Format::Q8_0, Format::Q5_1] {
+        let (rows, columns, tokens) = (49, 256, 1030);
+        let matrix = numbers.matrix(format, rows, columns);
+        let x = numbers.activations(tokens * columns);
+        let expected = product(Isa::Portable, &team, &matrix, &x);
+        for isa in Isa::available() {
+            assert!(
+                bits(&product(isa, &team, &matrix, &x)) == bits(&expected),
+                "{format:?} {isa:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn wrong_sizes_are_refused() {
     let mut numbers = Numbers(1);
     let team = Team::new(1).unwrap();
     let matrix = numbers.matrix(Format::Q4K, 4, 256);
-    let mut out = vec![0.0; 8];
+    let mut out = [0.0; 8];
     let mut activations = Activations::default();
     let mut attempt = |activations: &Activations, len: usize| {
         matmul(

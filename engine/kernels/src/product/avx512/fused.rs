@@ -17,10 +17,10 @@ pub(super) fn long<const F: u8, const N: usize>(
     let mut sums = [_mm512_setzero_ps(); N];
     for (i, x) in x.iter().enumerate() {
         let at = i * layout.bytes;
-        fetch(upcoming.wrapping_add(16 * at), 16 * layout.bytes);
         let header = header::<F, N>(panel, at);
         let mut totals = [_mm512_setzero_si512(); N];
         for nth in 0..4 {
+            fetch(upcoming.wrapping_add((4 * i + nth) * 4 * layout.bytes), 4 * layout.bytes);
             let runs = quarter::<F, N>(panel, at, nth);
             for run in 0..2 {
                 let first = run_start::<F>(nth, run) / 4;

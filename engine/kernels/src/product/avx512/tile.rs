@@ -2,8 +2,8 @@
 use super::fused::{pair_of, shifted};
 use super::long::{self, header, quarter, run_start};
 use super::panel::Panel;
-use super::quad;
 use super::short::{self, block};
+use super::{fetch, quad};
 use crate::activations::{GROUP, LongActivation, ShortActivation};
 use std::arch::x86_64::*;
 
@@ -31,9 +31,9 @@ impl Spread {
         }
     };
 
-    /// Spreads out long block number `nth` of each row.
+    /// Spreads out long block number `nth` of each row, and asks for as many bytes from `upcoming` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub(super) fn long<const F: u8>(&mut self, panel: &Panel<'_>, nth: usize) {
+    pub(super) fn long<const F: u8>(&mut self, panel: &Panel<'_>, nth: usize, upcoming: *const u8) {
         let layout = const { long::layout(F) };
         let at = nth * layout.bytes;
         let header = header::<F, 0>(panel, at);
@@ -46,6 +46,7 @@ impl Spread {
         self.d[0] = header.d;
         self.m[0] = header.minus_dmin;
         for nth in 0..4 {
+            fetch(upcoming.wrapping_add(nth * 4 * layout.bytes), 4 * layout.bytes);
             let runs = quarter::<F, 0>(panel, at, nth);
             for run in 0..2 {
                 let first = run_start::<F>(nth, run) / 4;
@@ -56,11 +57,18 @@ impl Spread {
         }
     }
 
-    /// Spreads out some short blocks of each row, from number `first` on.
+    /// Spreads out some short blocks of each row, from number `first` on, and asks for as many bytes from `upcoming` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub(super) fn short<const F: u8>(&mut self, panel: &Panel<'_>, first: usize, blocks: usize) {
+    pub(super) fn short<const F: u8>(
+        &mut self,
+        panel: &Panel<'_>,
+        first: usize,
+        blocks: usize,
+        upcoming: *const u8,
+    ) {
         let layout = const { short::layout(F) };
         for i in 0..blocks.min(GROUP) {
+            fetch(upcoming.wrapping_add(16 * i * layout.bytes), 16 * layout.bytes);
             let block = block::<F, 0>(panel, (first + i) * layout.bytes);
             for quad in 0..8 {
                 self.quads[8 * i + quad] = block.quads[quad];
