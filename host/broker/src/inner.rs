@@ -29,8 +29,12 @@ use crate::{
 
 /// Reads and writes of the vault under way at once.
 const VAULT_SLOTS: u32 = 4;
-/// Promises whose texts are copied for the model at once: enough to keep it busy, few enough for any memory.
-const MODEL_SLOTS: usize = 2;
+/// Promises whose texts are copied for the model at once: some more than it works on, so that the next are ready.
+pub(crate) const MODEL_SLOTS: u32 = 24;
+/// Slots that the longest texts take, so that few of them are copied at once.
+const MOST_SLOTS: u32 = MODEL_SLOTS / 2;
+/// Text that goes with one slot.
+const SLOT_BYTES: usize = 64 << 10;
 /// Shortest time between two notices that panels have changed.
 const NOTICE_INTERVAL: Duration = Duration::from_millis(33);
 
@@ -123,7 +127,7 @@ impl Inner {
             model: RwLock::default(),
             next_node: AtomicU64::new(1),
             vault_slots: Arc::new(Semaphore::new(VAULT_SLOTS as usize)),
-            model_slots: Arc::new(Semaphore::new(MODEL_SLOTS)),
+            model_slots: Arc::new(Semaphore::new(MODEL_SLOTS as usize)),
             keeping: tokio::sync::Mutex::default(),
             panels: Mutex::default(),
             work: Mutex::default(),
@@ -163,9 +167,11 @@ impl Inner {
         self.model.write().unwrap_or_else(PoisonError::into_inner).set(facts);
     }
 
-    /// Waits for leave to copy texts for the model. Whoever holds it must not wait for another promise.
-    pub(crate) async fn model_slot(&self) -> Result<ModelSlot, Fault> {
-        let slot = Arc::clone(&self.model_slots).acquire_owned().await;
+    /// Waits for leave to copy texts of `bytes` for the model. Whoever holds it must not wait for another promise.
+    pub(crate) async fn model_slot(&self, bytes: usize) -> Result<ModelSlot, Fault> {
+        let slots = u32::try_from(bytes / SLOT_BYTES).unwrap_or(u32::MAX);
+        let slots = slots.saturating_add(1).min(MOST_SLOTS);
+        let slot = Arc::clone(&self.model_slots).acquire_many_owned(slots).await;
         slot.map(Arc::new).map_err(|_closed| Fault::Stopped)
     }
 

@@ -82,6 +82,12 @@ impl Scope {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Names what the plugin itself has said, among all that the engine may keep. Nobody else's requests are under it,
+    /// and nothing private ever is.
+    pub(crate) fn own_words(&self) -> String {
+        format!("plugin {:?} {:?}", self.manifest.publisher, self.plugin.as_str())
+    }
+
     /// The label of the plugin's own words.
     pub(crate) fn literal(&self) -> Label {
         Label::literal(&self.plugin)

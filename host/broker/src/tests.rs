@@ -4,7 +4,7 @@ use hearth_base::{Answer, HostCall, Node};
 use hearth_broker::{RunEnd, Start};
 use hearth_engine_api::{Priority, Prompt};
 
-use crate::planted::Leak;
+use crate::{inner::MODEL_SLOTS, planted::Leak};
 use t0::{differences, run, worlds};
 use world::World;
 
@@ -49,7 +49,7 @@ fn a_charge_by_private_length_is_caught() {
 fn nothing_is_copied_for_the_model_before_its_turn() {
     let world = World::new(&Default::default());
     let inner = &world.broker.inner;
-    let slots = [world.block_on(inner.model_slot()), world.block_on(inner.model_slot())];
+    let slots = [0; 2].map(|_| world.block_on(inner.model_slot(usize::MAX)));
     let mut client = world.go();
     let mut handle = |call| match client.call(call) {
         Ok(Answer::Handle(handle)) => handle,
@@ -157,9 +157,9 @@ fn a_request_given_up_keeps_its_slot_until_the_engine_lets_go_of_it() {
     while !is_over() {
         std::thread::yield_now();
     }
-    assert_eq!(inner.model_slots.available_permits(), 1);
+    assert_eq!(inner.model_slots.available_permits(), MODEL_SLOTS as usize - 1);
     world.release(1);
-    let both = [world.block_on(inner.model_slot()), world.block_on(inner.model_slot())];
+    let both = [0; 2].map(|_| world.block_on(inner.model_slot(usize::MAX)));
     assert!(both.iter().all(Result::is_ok));
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use hearth_base::{ConversationId, DocumentId, MessageId};
 use hearth_engine_api::{
-    GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Sampling, StopReason,
+    CacheScope, GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Sampling, StopReason,
 };
 use hearth_vault::{ChatTurn, Document, DocumentKind, NewTurn, Speaker, StoreError};
 
@@ -187,6 +187,8 @@ async fn answer(
     request.sampling = Sampling::balanced(asked.turn.0.unsigned_abs());
     request.max_tokens = plan.answer_tokens;
     request.priority = Priority::Interactive;
+    // Conversations are the user's own, and of nobody else's concern.
+    request.cache = CacheScope::Shared("chat".into());
     let done = stream(task, id, turn, request).await;
     let (text, stopped) = match &done {
         Ok(done) => (done.text.clone(), done.stop == StopReason::Cancelled),

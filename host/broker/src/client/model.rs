@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hearth_base::{
     Answer, GuestError, Handle, HostReply, Message, ModelOptions, Part, Quota, Schema, Weights,
 };
-use hearth_engine_api::{ChatMessage, GenerateEvent, Generation, StopReason};
+use hearth_engine_api::{CacheScope, ChatMessage, GenerateEvent, Generation, StopReason};
 
 use super::{Client, Held, invalid, wrong_kind};
 use crate::{
@@ -128,6 +128,8 @@ impl Client {
             seed: self.scope.seed,
             stop: settings.stop.clone(),
             outcomes: None,
+            // All of it is public, the answer included.
+            cache: CacheScope::Shared(self.scope.own_words()),
         };
         self.put(Held::Completion(Completion::Waiting(Box::new(ask)))).map(Answer::Handle)
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, atomic::Ordering};
 
 use hearth_base::{Label, Style, Weights};
 use hearth_engine_api::{
-    ChatMessage, Constraint, Engine, EngineError, GenerateEvent, GenerateRequest, Generation,
-    Priority, Prompt, Sampling, StopReason,
+    CacheScope, ChatMessage, Constraint, Engine, EngineError, GenerateEvent, GenerateRequest,
+    Generation, Priority, Prompt, Sampling, StopReason,
 };
 
 use crate::{
@@ -28,6 +28,8 @@ pub(crate) struct Ask {
     pub(crate) stop: Vec<String>,
     /// The answers allowed, where it is a decision.
     pub(crate) outcomes: Option<Vec<String>>,
+    /// What of it the engine may keep.
+    pub(crate) cache: CacheScope,
 }
 
 impl Operation for Ask {
@@ -219,6 +221,7 @@ fn request(ask: Ask) -> GenerateRequest {
         stop: ask.stop,
         constraint: ask.outcomes.map(Constraint::OneOf),
         priority: Priority::Background,
+        cache: ask.cache,
         ..GenerateRequest::new(Prompt::Chat(ask.messages))
     }
 }

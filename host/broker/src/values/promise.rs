@@ -57,6 +57,11 @@ impl Outcome {
         Self { value: Err(Fault::Stopped), flow: Flow::default(), words: "".into() }
     }
 
+    /// Bytes of text in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Value::bytes)
+    }
+
     /// The text; a document counts as its body.
     pub(crate) fn text(&self) -> Result<Arc<str>, Fault> {
         self.field(Field::Body)
@@ -251,7 +256,7 @@ impl Making<'_> {
 
     async fn chunk(&mut self, text: &Arc<Node>, max_tokens: u16) -> Result<Value, Fault> {
         let text = self.text(text).await?;
-        let slot = self.inner.model_slot().await?;
+        let slot = self.inner.model_slot(text.len()).await?;
         let pieces = self.split(&slot, text, max_tokens.into()).await?;
         drop(slot);
         self.flow.share();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_base::{Field, MessageRole};
-use hearth_engine_api::{ChatMessage, Prompt, Role, StopReason};
+use hearth_engine_api::{CacheScope, ChatMessage, Prompt, Role, StopReason};
 
 use super::{Fault, Kind, Node, Outcome, Settings, promise::Making};
 use crate::{
@@ -85,6 +85,15 @@ impl Filled {
         self.0.iter().map(|(role, pieces)| ChatMessage::new(*role, join(pieces))).collect()
     }
 
+    /// The plugin's own words in it.
+    fn own_words(&self) -> Vec<ChatMessage> {
+        let messages = self.0.iter().map(|(role, pieces)| {
+            let own = pieces.iter().filter(|piece| piece.literal);
+            ChatMessage::new(*role, own.map(|piece| piece.text.as_ref()).collect::<String>())
+        });
+        messages.collect()
+    }
+
     /// The same with another text at one place.
     fn chat_with(&self, place: Place, text: &str) -> Vec<ChatMessage> {
         let messages = self.0.iter().enumerate().map(|(m, (role, pieces))| {
@@ -136,10 +145,10 @@ impl Making<'_> {
         settings: &Settings,
     ) -> Result<String, Fault> {
         let item = self.gather(template, item).await;
-        let slot = self.inner.model_slot().await?;
+        let slot = self.inner.model_slot(bytes_of(template, item.as_deref())).await?;
         let filled = self.fill(template, item.as_deref())?;
         if self.fits(&slot, &filled, settings.max_tokens).await? {
-            return self.ask_shown(&slot, filled.chat(), settings).await;
+            return self.ask_shown(&slot, (filled.chat(), filled.own_words()), settings).await;
         }
         let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
         self.flow.note_in_pieces();
@@ -157,7 +166,8 @@ impl Making<'_> {
         let place = self.hole(template).ok_or(Fault::Mismatch)?;
         let fields = template.fields();
         let outcomes = self.all(items).await;
-        let slot = self.inner.model_slot().await?;
+        let bytes = outcomes.iter().map(|outcome| outcome.bytes()).sum::<usize>();
+        let slot = self.inner.model_slot(bytes_of(template, None).saturating_add(bytes)).await?;
         let filled = self.fill(template, None)?;
         let mut texts = Vec::new();
         let mut sum = Sum::new(self.inner.limits.value_bytes);
@@ -186,7 +196,7 @@ impl Making<'_> {
         outcomes: &[String],
     ) -> Result<usize, Fault> {
         let item = self.gather(template, item).await;
-        let slot = self.inner.model_slot().await?;
+        let slot = self.inner.model_slot(bytes_of(template, item.as_deref())).await?;
         let mut filled = self.fill(template, item.as_deref())?;
         // A token is at least a byte of an outcome.
         let longest = outcomes.iter().map(String::len).max().unwrap_or(0);
@@ -198,7 +208,8 @@ impl Making<'_> {
             filled.put(place, condensed.into());
         }
         let settings = Settings { max_tokens, style: hearth_base::Style::Exact, stop: Vec::new() };
-        let ask = self.ask_of(filled.chat(), &settings, Some(outcomes.to_vec()));
+        let prompt = (filled.chat(), filled.own_words());
+        let ask = self.ask_of(prompt, &settings, Some(outcomes.to_vec()));
         let answer = self.ask(&slot, ask, |_| {}).await?.text;
         outcomes.iter().position(|outcome| *outcome == answer).ok_or(Fault::NoOutcome)
     }
@@ -246,7 +257,8 @@ impl Making<'_> {
         for level in 0..MOST_LEVELS {
             let groups = self.pack(slot, &texts, room).await?;
             if let [only] = groups.as_slice() {
-                return self.ask_shown(slot, filled.chat_with(place, only), settings).await;
+                let prompt = (filled.chat_with(place, only), filled.own_words());
+                return self.ask_shown(slot, prompt, settings).await;
             }
             if level > 0 && groups.len() >= texts.len() {
                 return Err(Fault::TooLong);
@@ -254,7 +266,8 @@ impl Making<'_> {
             self.flow.note_in_pieces();
             let mut answers = Vec::with_capacity(groups.len());
             for group in &groups {
-                let ask = self.ask_of(filled.chat_with(place, group), &part, None);
+                let prompt = (filled.chat_with(place, group), filled.own_words());
+                let ask = self.ask_of(prompt, &part, None);
                 answers.push(self.ask(slot, ask, |_| {}).await?.text.into());
             }
             texts = answers;
@@ -375,11 +388,11 @@ impl Making<'_> {
     async fn ask_shown(
         &mut self,
         slot: &ModelSlot,
-        messages: Vec<ChatMessage>,
+        prompt: (Vec<ChatMessage>, Vec<ChatMessage>),
         settings: &Settings,
     ) -> Result<String, Fault> {
         self.show_words();
-        let ask = self.ask_of(messages, settings, None);
+        let ask = self.ask_of(prompt, settings, None);
         let (node, inner) = (self.node, self.inner);
         let answered = self
             .ask(slot, ask, |text| {
@@ -393,9 +406,10 @@ impl Making<'_> {
         Ok(answered.text)
     }
 
+    /// Of the prompt, which comes with the plugin's own words in it, the engine may keep what these begin with.
     fn ask_of(
         &self,
-        messages: Vec<ChatMessage>,
+        (messages, own_words): (Vec<ChatMessage>, Vec<ChatMessage>),
         settings: &Settings,
         outcomes: Option<Vec<String>>,
     ) -> Ask {
@@ -407,6 +421,10 @@ impl Making<'_> {
             seed: self.node.scope.seed.wrapping_add(self.node.id),
             stop: settings.stop.clone(),
             outcomes,
+            cache: CacheScope::SharedHead {
+                key: self.node.scope.own_words(),
+                head: Box::new(Prompt::Chat(own_words)),
+            },
         }
     }
 
@@ -449,6 +467,13 @@ impl Making<'_> {
             self.inner.permitted(&self.node.scope, operation, |_, permit| Ok(permit)).await?;
         model::split(self.inner, slot, permit).await
     }
+}
+
+/// Bytes of all that may go into a prompt, once it is there.
+fn bytes_of(template: &Template, item: Option<&Outcome>) -> usize {
+    let values = template.values().filter_map(|node| node.outcome.get());
+    let values = values.map(AsRef::as_ref).chain(item).map(Outcome::bytes);
+    values.fold(template.literal_bytes(), usize::saturating_add)
 }
 
 /// Bytes of texts that will stand in a row.
