@@ -81,44 +81,96 @@ impl Kernel for ZipKernel<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { function, a, out } = self;
         match function {
-            Zip::Swiglu => zip_lanes(s, a, out, |a, o| s.mul(math::silu(s, o), a)),
-            Zip::GegluTanh => zip_lanes(s, a, out, |a, o| s.mul(math::gelu_tanh(s, o), a)),
-            Zip::Add => zip_lanes(s, a, out, |a, o| s.add(o, a)),
-            Zip::Scale(factor) => {
-                let factor = s.splat(factor);
-                map_lanes(s, out, |o| s.mul(o, factor));
-            }
-            Zip::Softcap(cap) => {
-                let (cap, inverse) = (s.splat(cap), s.splat(1.0 / cap));
-                map_lanes(s, out, |o| s.mul(cap, math::tanh(s, s.mul(o, inverse))));
-            }
+            Zip::Swiglu => zip_lanes(s, a, out, Swiglu),
+            Zip::GegluTanh => zip_lanes(s, a, out, GegluTanh),
+            Zip::Add => zip_lanes(s, a, out, Add),
+            Zip::Scale(factor) => map_lanes(s, out, Scale(s.splat(factor))),
+            Zip::Softcap(cap) => map_lanes(s, out, Softcap(s.splat(cap), s.splat(1.0 / cap))),
         }
+    }
+}
+
+/// A function of lanes of two inputs. Closures would not do: they are compiled without the instruction set of the kernel they
+/// stand in, and so no intrinsic could be inlined into them.
+trait Zipped<S: Simd>: Copy {
+    fn of(self, s: S, a: S::F, o: S::F) -> S::F;
+}
+
+/// A function of lanes.
+trait Mapped<S: Simd>: Copy {
+    fn of(self, s: S, o: S::F) -> S::F;
+}
+
+#[derive(Clone, Copy)]
+struct Swiglu;
+#[derive(Clone, Copy)]
+struct GegluTanh;
+#[derive(Clone, Copy)]
+struct Add;
+#[derive(Clone, Copy)]
+struct Scale<F>(F);
+/// The cap and its inverse.
+#[derive(Clone, Copy)]
+struct Softcap<F>(F, F);
+
+impl<S: Simd> Zipped<S> for Swiglu {
+    #[inline(always)]
+    fn of(self, s: S, a: S::F, o: S::F) -> S::F {
+        s.mul(math::silu(s, o), a)
+    }
+}
+
+impl<S: Simd> Zipped<S> for GegluTanh {
+    #[inline(always)]
+    fn of(self, s: S, a: S::F, o: S::F) -> S::F {
+        s.mul(math::gelu_tanh(s, o), a)
+    }
+}
+
+impl<S: Simd> Zipped<S> for Add {
+    #[inline(always)]
+    fn of(self, s: S, a: S::F, o: S::F) -> S::F {
+        s.add(o, a)
+    }
+}
+
+impl<S: Simd> Mapped<S> for Scale<S::F> {
+    #[inline(always)]
+    fn of(self, s: S, o: S::F) -> S::F {
+        s.mul(o, self.0)
+    }
+}
+
+impl<S: Simd> Mapped<S> for Softcap<S::F> {
+    #[inline(always)]
+    fn of(self, s: S, o: S::F) -> S::F {
+        s.mul(self.0, math::tanh(s, s.mul(o, self.1)))
     }
 }
 
 /// `out = f(a, out)` by lanes.
 #[inline(always)]
-fn zip_lanes<S: Simd>(s: S, a: &[f32], out: &mut [f32], f: impl Fn(S::F, S::F) -> S::F) {
+fn zip_lanes<S: Simd>(s: S, a: &[f32], out: &mut [f32], f: impl Zipped<S>) {
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (out, out_rest) = out.as_chunks_mut::<LANES>();
     for (a, o) in a.iter().zip(out) {
-        s.store(f(s.load(a), s.load(o)), o);
+        s.store(f.of(s, s.load(a), s.load(o)), o);
     }
     if !out_rest.is_empty() {
-        let o = f(load_part(s, a_rest), load_part(s, out_rest));
+        let o = f.of(s, load_part(s, a_rest), load_part(s, out_rest));
         out_rest.copy_from_slice(&s.to_array(o)[..out_rest.len()]);
     }
 }
 
 /// `x = f(x)` by lanes.
 #[inline(always)]
-fn map_lanes<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::F) -> S::F) {
+fn map_lanes<S: Simd>(s: S, x: &mut [f32], f: impl Mapped<S>) {
     let (whole, rest) = x.as_chunks_mut::<LANES>();
     for x in whole {
-        s.store(f(s.load(x)), x);
+        s.store(f.of(s, s.load(x)), x);
     }
     if !rest.is_empty() {
-        let x = f(load_part(s, rest));
+        let x = f.of(s, load_part(s, rest));
         rest.copy_from_slice(&s.to_array(x)[..rest.len()]);
     }
 }
