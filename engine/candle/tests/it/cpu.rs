@@ -275,3 +275,34 @@ fn what_cannot_be_read_is_refused_and_nothing_is_read() {
     let steps = &mut [Step { sequence: a, ids: &[1], logits: Wanted::Last }];
     assert!(matches!(decoder.step(steps, &mut logits), Err(EngineError::ContextOverflow { .. })));
 }
+
+#[test]
+fn decoding_allocates_nothing_but_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    for config in families() {
+        let toy = Toy::new(config);
+        let path = folder.path().join(toy.config.architecture.to_string());
+        let path = toy.write_folder(&path, DType::F32);
+        let mut decoder = load(&path, KvFormat::F16);
+        let mut sequences = [(); 3].map(|()| Sequence::new(decoder.kv_layout()));
+        let mut logits = Vec::new();
+        for sequence in &mut sequences {
+            read(&mut decoder, sequence, &ids(1, 34), &[34]);
+        }
+        let mut decode = |decoder: &mut CpuDecoder| {
+            let mut steps = sequences.each_mut().map(|sequence| Step {
+                sequence,
+                ids: &[5],
+                logits: Wanted::Last,
+            });
+            decoder.step(&mut steps, &mut logits).unwrap();
+        };
+        decode(&mut decoder);
+        let info = allocation_counter::measure(|| {
+            for _ in 0..20 {
+                decode(&mut decoder);
+            }
+        });
+        assert_eq!(info.count_total, 0, "{:?}", toy.config.architecture);
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::{fs, ops::ControlFlow, path::Path};
 
-use hearth_engine_api::{Backend, GenerateRequest, LoadOptions, Prompt, StopReason};
+use hearth_engine_api::{Backend, GenerateRequest, KvFormat, LoadOptions, Prompt, StopReason};
 use hearth_engine_candle::{
     CandleBackend,
-    inspect::{Probe, probe},
+    inspect::{Probe, probe, probe_with},
 };
 use serde_json::Value;
 
@@ -107,6 +107,30 @@ fn every_golden_record_is_met() {
     let wrong: Vec<String> =
         records.iter().flat_map(|record| check_record(&folder, record)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Keys and values of fewer bits move the logits by little.
+#[test]
+fn rounded_keys_and_values_stay_near_the_reference() {
+    let test = "rounded_keys_and_values_stay_near_the_reference";
+    let Some(folder) = test_data(test, "models") else { return };
+    let text = fs::read_to_string(folder.join("golden.jsonl")).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let plain = records.filter(|record| {
+        record["model"].as_str().unwrap().ends_with("-f32.gguf") && record["nll_text"].is_null()
+    });
+    let mut checked = 0;
+    for record in plain {
+        let path = folder.join(record["model"].as_str().unwrap());
+        for (kv, logit, margin) in [(KvFormat::F16, 0.02, 0.05), (KvFormat::Q8, 0.3, 0.5)] {
+            let tolerance = Tolerance { logit, margin, nll: 0.0 };
+            let got = probe_with(&path, &ids(&record["prompt_ids"]), 48, None, kv).unwrap();
+            let wrong = check(&record, &got, &tolerance);
+            assert!(wrong.is_empty(), "{kv:?}, {}: {wrong:?}", record["prompt"]);
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 20);
 }
 
 /// The folder, and the file in it, are the same model.
