@@ -7,5 +7,6 @@ mod labels;
 mod panels;
 mod runs;
 mod t0;
+mod together;
 mod traces;
 mod world;

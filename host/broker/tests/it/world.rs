@@ -6,7 +6,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
     sync::{Arc, Condvar, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hearth_base::{
@@ -18,8 +18,9 @@ use hearth_broker::{
     PickQuestion, PluginNotice, Start, ValueState, ValueView,
 };
 use hearth_engine_api::{
-    Backend, ChatMessage, Constraint, Engine, EngineError, FakeBackend, GenerateRequest,
-    LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, Report, RequestId,
+    Backend, CacheScope, ChatMessage, Constraint, Engine, EngineError, FakeBackend,
+    GenerateRequest, LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt,
+    Report, RequestId,
 };
 use hearth_vault::{NewSaved, PluginRecord, Vault};
 
@@ -78,6 +79,8 @@ pub(crate) enum EngineKind {
     Failing,
     /// Answers each request only when [`World::release`] has been called for it.
     Gated,
+    /// Answers only when it has got as many requests as there are documents.
+    Crowd,
 }
 
 pub(crate) struct World {
@@ -153,6 +156,11 @@ impl World {
         let panels = self.broker.panels();
         assert!(!unfinished_lists(&panels));
         panels
+    }
+
+    /// What of each request so far the engine may keep.
+    pub(crate) fn shared(&self) -> Vec<CacheScope> {
+        self.gate.shared.lock().unwrap().clone()
     }
 
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
@@ -310,8 +318,9 @@ async fn engine(recipe: &Recipe, gate: &Arc<Gate>) -> Engine {
         EngineKind::Slow => (slow, Hook::Answer),
         EngineKind::Failing => (fake, Hook::Fail),
         EngineKind::Gated => (fake, Hook::Wait(Arc::clone(gate))),
+        EngineKind::Crowd => (fake, Hook::Gather(recipe.documents.len())),
     };
-    let engine = Engine::start(Hooked { fake, hook }).unwrap();
+    let engine = Engine::start(Hooked { fake, hook, gate: Arc::clone(gate) }).unwrap();
     let (progress, _receiver) = tokio::sync::mpsc::channel(4);
     engine.load("fake".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
     engine
@@ -334,6 +343,8 @@ fn echo(prompt: &Prompt) -> String {
 
 #[derive(Default)]
 struct Gate {
+    /// What of each request the engine may keep.
+    shared: Mutex<Vec<CacheScope>>,
     open: Mutex<usize>,
     arrived: Mutex<usize>,
     changed: Condvar,
@@ -344,12 +355,15 @@ enum Hook {
     Answer,
     Fail,
     Wait(Arc<Gate>),
+    /// Lets no answer go on before so many are asked for.
+    Gather(usize),
 }
 
 /// A fake backend with something before each answer.
 struct Hooked {
     fake: FakeBackend,
     hook: Hook,
+    gate: Arc<Gate>,
 }
 
 impl Backend for Hooked {
@@ -368,13 +382,16 @@ impl Backend for Hooked {
         on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Box<dyn LanguageModel>, LoadError> {
         let model = self.fake.load(path, options, on_progress)?;
-        Ok(Box::new(HookedModel { model, hook: self.hook.clone() }))
+        let (hook, gate) = (self.hook.clone(), Arc::clone(&self.gate));
+        Ok(Box::new(HookedModel { model, hook, gate, since: Instant::now() }))
     }
 }
 
 struct HookedModel {
     model: Box<dyn LanguageModel>,
     hook: Hook,
+    gate: Arc<Gate>,
+    since: Instant,
 }
 
 impl LanguageModel for HookedModel {
@@ -395,8 +412,9 @@ impl LanguageModel for HookedModel {
     }
 
     fn begin(&mut self, id: RequestId, mut request: GenerateRequest) -> Result<(), EngineError> {
+        self.gate.shared.lock().unwrap().push(request.cache.clone());
         match &self.hook {
-            Hook::Answer => {}
+            Hook::Answer | Hook::Gather(_) => {}
             Hook::Fail => {
                 return Err(EngineError::Compute { op: "test", reason: "planned".into() });
             }
@@ -420,6 +438,13 @@ impl LanguageModel for HookedModel {
     }
 
     fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
+        if let Hook::Gather(requests) = self.hook
+            && self.gate.shared.lock().unwrap().len() < requests
+            && self.since.elapsed() < LONG
+        {
+            std::thread::yield_now();
+            return;
+        }
         self.model.step(sink);
     }
 
