@@ -2,13 +2,15 @@
 //!
 //! A page has [`PAGE_TOKENS`] positions of all layers. Sequences hold pages by `Arc`: a common head of many prompts is stored
 //! once, and a page is copied only when one of its holders writes to it.
-use half::f16;
-use half::slice::HalfFloatSliceExt;
+use crate::Isa;
+use crate::simd::dispatch;
 use std::sync::Arc;
 
 mod page;
+mod store;
 pub use page::Page;
 pub(crate) use page::{Cell, KEY_LANES};
+use store::Store;
 
 /// Positions in a page.
 pub const PAGE_TOKENS: usize = 32;
@@ -119,12 +121,8 @@ impl Sequence {
         let rows = k.chunks_exact(width).zip(v.chunks_exact(width));
         for (position, (k, v)) in (first_position..).zip(rows) {
             let page = Arc::make_mut(&mut self.pages[position / PAGE_TOKENS]);
-            let heads =
-                k.chunks_exact(self.layout.head_dim).zip(v.chunks_exact(self.layout.head_dim));
-            for (head, (k, v)) in heads.enumerate() {
-                let place = Place { layer, head, slot: position % PAGE_TOKENS };
-                store(page, place, k, v);
-            }
+            let slot = position % PAGE_TOKENS;
+            dispatch(Isa::detect(), Store { page, layer, slot, k, v });
         }
     }
 
@@ -142,80 +140,6 @@ impl Sequence {
         self.tokens = self.tokens.min(tokens);
         self.pages.truncate(self.layout.pages_for(self.tokens));
     }
-}
-
-/// Values turned to half precision at a time.
-const NARROWED: usize = 64;
-
-/// One head's key and value of one position within a page.
-#[derive(Clone, Copy)]
-struct Place {
-    layer: usize,
-    head: usize,
-    slot: usize,
-}
-
-fn store(page: &mut Page, place: Place, k: &[f32], v: &[f32]) {
-    match page.layout().format {
-        KvFormat::F32 => {
-            put_key(page, place, 0, k.iter().map(|x| x.clamp(f32::MIN, f32::MAX)));
-            put_value(page, place, 0, v.iter().map(|x| x.clamp(f32::MIN, f32::MAX)));
-        }
-        KvFormat::F16 => {
-            for first in (0..k.len()).step_by(NARROWED) {
-                let part = first..k.len().min(first + NARROWED);
-                let mut narrow = [f16::ZERO; NARROWED];
-                let narrow = &mut narrow[..part.len()];
-                narrow.convert_from_f32_slice(&k[part.clone()]);
-                put_key(page, place, first, narrow.iter().map(|x| finite(*x)));
-                narrow.convert_from_f32_slice(&v[part]);
-                put_value(page, place, first, narrow.iter().map(|x| finite(*x)));
-            }
-        }
-        KvFormat::Q8 => {
-            let (k_scale, v_scale) = (scale_of(k), scale_of(v));
-            put_key(page, place, 0, k.iter().map(|x| quantize(*x, k_scale)));
-            put_value(page, place, 0, v.iter().map(|x| quantize(*x, v_scale)));
-            page.scales_mut(place.layer, place.head)[place.slot] = k_scale;
-            page.scales_mut(place.layer, place.head)[PAGE_TOKENS + place.slot] = v_scale;
-        }
-    }
-}
-
-/// Values of a key from the head's value `first` on.
-fn put_key<C: Cell>(page: &mut Page, place: Place, first: usize, key: impl Iterator<Item = C>) {
-    let block_len = KEY_LANES * page.layout().head_dim;
-    let block = place.slot / KEY_LANES * block_len..(place.slot / KEY_LANES + 1) * block_len;
-    let block = &mut page.keys_mut(place.layer, place.head)[block];
-    let start = first * KEY_LANES + place.slot % KEY_LANES;
-    let lane = block[start..].iter_mut().step_by(KEY_LANES);
-    lane.zip(key).for_each(|(to, x)| *to = x);
-}
-
-fn put_value<C: Cell>(page: &mut Page, place: Place, first: usize, value: impl Iterator<Item = C>) {
-    let width = page.layout().value_width();
-    let row = &mut page.values_mut(place.layer, place.head)[place.slot * width + first..];
-    row.iter_mut().zip(value).for_each(|(to, x)| *to = x);
-}
-
-/// The largest number of its sign for an infinity.
-fn finite(x: f16) -> f16 {
-    if x.is_infinite() { f16::MAX.copysign(x) } else { x }
-}
-
-/// The scale that takes the largest of these values to 127; no more than what makes a finite number of 127.
-fn scale_of(x: &[f32]) -> f32 {
-    let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-    (largest / 127.0).min(f32::MAX / 128.0)
-}
-
-fn quantize(x: f32, scale: f32) -> i8 {
-    /// Added to a float of less than 22 bits, it leaves no room for a fraction: rounds to nearest, ties to even.
-    const ROUND: f32 = 12_582_912.0;
-    if scale == 0.0 {
-        return 0;
-    }
-    ((x / scale).clamp(-127.0, 127.0) + ROUND - ROUND) as i8
 }
 
 #[cfg(test)]

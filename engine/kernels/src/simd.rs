@@ -34,6 +34,8 @@ pub(crate) trait Simd: Copy {
     fn load_f16(self, from: &[f16; LANES]) -> Self::F;
     fn load_i8(self, from: &[i8; LANES]) -> Self::F;
     fn store(self, x: Self::F, to: &mut [f32; LANES]);
+    /// Rounded to nearest, ties to even.
+    fn store_f16(self, x: Self::F, to: &mut [f16; LANES]);
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;

@@ -16,6 +16,8 @@ pub(crate) const KEY_LANES: usize = LANES;
 pub(crate) trait Cell: Copy + Send + Sync + 'static {
     const FORMAT: KvFormat;
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F;
+    /// `x / scale`, where there is one, rounded to nearest and cut to the range of these cells.
+    fn narrow<S: Simd>(s: S, x: S::F, scale: f32) -> [Self; LANES];
 }
 
 impl Cell for f32 {
@@ -23,6 +25,10 @@ impl Cell for f32 {
     #[inline(always)]
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F {
         s.load(from)
+    }
+    #[inline(always)]
+    fn narrow<S: Simd>(s: S, x: S::F, _: f32) -> [Self; LANES] {
+        s.to_array(clamp(s, x, f32::MAX))
     }
 }
 
@@ -32,6 +38,12 @@ impl Cell for f16 {
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F {
         s.load_f16(from)
     }
+    #[inline(always)]
+    fn narrow<S: Simd>(s: S, x: S::F, _: f32) -> [Self; LANES] {
+        let mut cells = [Self::ZERO; LANES];
+        s.store_f16(clamp(s, x, 65_504.0), &mut cells);
+        cells
+    }
 }
 
 impl Cell for i8 {
@@ -40,6 +52,25 @@ impl Cell for i8 {
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F {
         s.load_i8(from)
     }
+    #[inline(always)]
+    fn narrow<S: Simd>(s: S, x: S::F, scale: f32) -> [Self; LANES] {
+        /// Added to a small float, it leaves the nearest integer in the low bits.
+        const ROUND: f32 = 12_582_912.0;
+        // A scale of zero is that of zeros only.
+        let scale = if scale == 0.0 { 1.0 } else { scale };
+        let x = clamp(s, s.div(x, s.splat(scale)), 127.0);
+        let rounded = s.to_array(s.add(x, s.splat(ROUND)));
+        let mut cells = [0; LANES];
+        for (cell, x) in cells.iter_mut().zip(&rounded) {
+            *cell = x.to_bits() as Self;
+        }
+        cells
+    }
+}
+
+#[inline(always)]
+fn clamp<S: Simd>(s: S, x: S::F, limit: f32) -> S::F {
+    s.min(s.splat(limit), s.max(s.splat(-limit), x))
 }
 
 /// A cache line, for its alignment.
@@ -94,6 +125,11 @@ impl Page {
 
     pub(super) fn scales_mut(&mut self, layer: usize, head: usize) -> &mut [f32] {
         self.view_mut(layer, head, self.layout.scales())
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.lines.iter().flat_map(|line| line.0).collect()
     }
 
     fn view<C: Cell>(&self, layer: usize, head: usize, bytes: Range<usize>) -> &[C] {

@@ -1,4 +1,13 @@
 use super::*;
+use half::f16;
+
+/// One head of one position within a page.
+#[derive(Clone, Copy)]
+struct Place {
+    layer: usize,
+    head: usize,
+    slot: usize,
+}
 
 const FORMATS: [KvFormat; 3] = [KvFormat::F32, KvFormat::F16, KvFormat::Q8];
 
@@ -168,4 +177,22 @@ fn writing_beyond_the_pages_is_refused() {
     assert!(refused(0, 0, 31));
     let advanced = std::panic::catch_unwind(|| filled(KvFormat::F32, 5).advance(28));
     assert!(advanced.is_err());
+}
+
+#[test]
+fn every_instruction_set_stores_the_same_bytes() {
+    let noise = |i: usize| ((i * 7_919) % 1_009) as f32 * 1.37e-3 * ((i % 23) as f32 - 11.0);
+    for format in FORMATS {
+        let layout = KvLayout { head_dim: 38, ..layout(format) };
+        let k: Vec<f32> = (0..3 * 38).map(noise).collect();
+        let v: Vec<f32> = (500..500 + 3 * 38).map(noise).collect();
+        let stored = |isa| {
+            let mut page = Page::new(&layout);
+            dispatch(isa, Store { page: &mut page, layer: 1, slot: 21, k: &k, v: &v });
+            page.bytes()
+        };
+        for isa in Isa::available() {
+            assert!(stored(isa) == stored(Isa::Portable), "{isa:?} {format:?}");
+        }
+    }
 }

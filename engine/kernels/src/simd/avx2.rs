@@ -69,6 +69,13 @@ impl Simd for Avx2 {
                 _mm256_storeu_ps(to.as_mut_ptr().add(8), x[1]);
             }
         }
+        fn store_f16(x: Two, to: &mut [f16; LANES]) {
+            {
+                let to = to.as_mut_ptr().cast::<__m128i>();
+                _mm_storeu_si128(to, _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[0]));
+                _mm_storeu_si128(to.add(1), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[1]));
+            }
+        }
         fn add(a: Two, b: Two) -> Two { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
         fn sub(a: Two, b: Two) -> Two { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
         fn mul(a: Two, b: Two) -> Two { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }

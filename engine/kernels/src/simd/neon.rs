@@ -43,6 +43,11 @@ impl Simd for Neon {
         self.load(&floats)
     }
 
+    #[inline(always)]
+    fn store_f16(self, x: Four, to: &mut [f16; LANES]) {
+        to.convert_from_f32_slice(&self.to_array(x));
+    }
+
     operations! {
         fn splat(x: f32) -> Four { [vdupq_n_f32(x); 4] }
         fn load(from: &[f32; LANES]) -> Four { from_fn(|i| vld1q_f32(from.as_ptr().add(4 * i))) }

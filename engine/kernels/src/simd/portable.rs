@@ -37,6 +37,10 @@ impl Simd for Portable {
         *to = x;
     }
     #[inline(always)]
+    fn store_f16(self, x: Self::F, to: &mut [f16; LANES]) {
+        *to = x.map(f16::from_f32);
+    }
+    #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| a[i] + b[i])
     }

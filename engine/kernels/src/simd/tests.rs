@@ -122,6 +122,29 @@ impl Kernel for Loads<'_> {
     }
 }
 
+struct ToHalf<'a>(&'a [f32; LANES]);
+
+impl Kernel for ToHalf<'_> {
+    type Output = [f16; LANES];
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [f16; LANES] {
+        let mut halves = [f16::ZERO; LANES];
+        s.store_f16(s.load(self.0), &mut halves);
+        halves
+    }
+}
+
+#[test]
+fn halves_are_the_nearest() {
+    for isa in Isa::available() {
+        for x in points().iter().step_by(5) {
+            let x = x.map(|x| x * 3.1e-3 * x);
+            let expected = x.map(|x| f16::from_f32(x).to_bits());
+            assert_eq!(dispatch(isa, ToHalf(&x)).map(f16::to_bits), expected, "{isa:?}");
+        }
+    }
+}
+
 #[test]
 fn narrow_numbers_widen_exactly() {
     let halves: [f16; LANES] = std::array::from_fn(|i| f16::from_bits((i * 4_001) as u16));
