@@ -1,10 +1,16 @@
 //! The engine over a backend without weights.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use crate::{
-    ChatMessage, Engine, EngineError, FakeBackend, GenerateEvent, GenerateRequest, LoadOptions,
-    Prompt, Role, StopReason, Usage,
+    Backend, ChatMessage, Engine, EngineError, FakeBackend, GenerateEvent, GenerateRequest,
+    LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Priority, Prompt, Report,
+    RequestId, Role, StopReason, Usage,
 };
 
 fn chat(text: &str) -> GenerateRequest {
@@ -57,9 +63,9 @@ async fn cancel_ends_at_the_next_token() {
 
 #[tokio::test]
 async fn a_request_withdrawn_while_waiting_is_not_begun() {
-    let (asked, seen) = std::sync::mpsc::channel();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
+    let (asked, seen) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
     let backend = FakeBackend::new(move |prompt| {
         asked.send(format!("{prompt:?}")).unwrap();
         wait.lock().unwrap().recv().ok();
@@ -90,9 +96,9 @@ async fn a_panic_costs_the_job_and_the_model_not_the_engine() {
 
 #[tokio::test]
 async fn unloading_goes_before_all_that_waits() {
-    let (begun, seen) = std::sync::mpsc::channel();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
+    let (begun, seen) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
     let engine = loaded(FakeBackend::new(move |_| {
         begun.send(()).unwrap();
         wait.lock().unwrap().recv().ok();
@@ -133,4 +139,123 @@ async fn overflow_is_reported_not_cut() {
         result,
         Err(EngineError::ContextOverflow { prompt_tokens: 5, context_tokens: 2 })
     ));
+}
+
+/// What a [`Ledger`] is told, in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Entry {
+    Begun(Priority),
+    Step,
+}
+
+/// A model that writes down what it is told, and takes a step only when it is let.
+struct Ledger {
+    told: mpsc::Sender<Entry>,
+    steps: Arc<Mutex<mpsc::Receiver<()>>>,
+    inner: Box<dyn LanguageModel>,
+}
+
+impl LanguageModel for Ledger {
+    fn info(&self) -> &ModelInfo {
+        self.inner.info()
+    }
+
+    fn count_tokens(&self, prompt: &Prompt) -> Result<u32, EngineError> {
+        self.inner.count_tokens(prompt)
+    }
+
+    fn split(&self, text: &str, max_tokens: u32) -> Result<Vec<String>, EngineError> {
+        self.inner.split(text, max_tokens)
+    }
+
+    fn most_running(&self) -> usize {
+        2
+    }
+
+    fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
+        self.told.send(Entry::Begun(request.priority)).ok();
+        self.inner.begin(id, request)
+    }
+
+    fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
+        self.told.send(Entry::Step).ok();
+        self.steps.lock().unwrap().recv().ok();
+        self.inner.step(sink);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.inner.cancel(id);
+    }
+}
+
+/// Loads [`Ledger`]s.
+struct Ledgers(mpsc::Sender<Entry>, Arc<Mutex<mpsc::Receiver<()>>>);
+
+impl Backend for Ledgers {
+    fn inspect(
+        &self,
+        path: &Path,
+        options: &LoadOptions,
+    ) -> Result<(ModelInfo, MemoryEstimate), LoadError> {
+        FakeBackend::default().inspect(path, options)
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        options: &LoadOptions,
+        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Box<dyn LanguageModel>, LoadError> {
+        let inner = FakeBackend::new(|_| "a b c d".into()).load(path, options, on_progress)?;
+        Ok(Box::new(Ledger { told: self.0.clone(), steps: Arc::clone(&self.1), inner }))
+    }
+}
+
+#[tokio::test]
+async fn an_interactive_request_waits_for_one_step_at_most() {
+    let (told, entries) = mpsc::channel();
+    let (let_step, steps) = mpsc::channel();
+    let engine = Engine::start(Ledgers(told, Arc::new(Mutex::new(steps)))).unwrap();
+    let (progress, _receiver) = tokio::sync::mpsc::channel(4);
+    engine.load("fake".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
+    let background = || GenerateRequest { priority: Priority::Background, ..chat("x") };
+    let first = engine.generate(background()).unwrap();
+    assert_eq!(entries.recv().unwrap(), Entry::Begun(Priority::Background));
+    assert_eq!(entries.recv().unwrap(), Entry::Step);
+    // While that step is under way come others. As many run in the background as the model finds useful.
+    let others = [(); 3].map(|()| engine.generate(background()).unwrap());
+    let interactive = engine.generate(chat("y")).unwrap();
+    let_step.send(()).unwrap();
+    assert_eq!(entries.recv().unwrap(), Entry::Begun(Priority::Interactive));
+    assert_eq!(entries.recv().unwrap(), Entry::Begun(Priority::Background));
+    assert_eq!(entries.recv().unwrap(), Entry::Step);
+    drop(let_step);
+    assert_eq!(interactive.finish().await.unwrap().text, "a b c d");
+    for background in others.into_iter().chain([first]) {
+        assert_eq!(background.finish().await.unwrap().text, "a b c d");
+    }
+    let later: Vec<Entry> = entries.try_iter().collect();
+    let begun = later.iter().filter(|entry| **entry != Entry::Step).count();
+    assert_eq!(begun, 2);
+}
+
+#[tokio::test]
+async fn counting_goes_on_beside_running_requests() {
+    let (told, entries) = mpsc::channel();
+    let (let_step, steps) = mpsc::channel();
+    let engine = Engine::start(Ledgers(told, Arc::new(Mutex::new(steps)))).unwrap();
+    let (progress, _receiver) = tokio::sync::mpsc::channel(4);
+    engine.load("fake".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
+    let running = engine.generate(chat("x")).unwrap();
+    assert_eq!(entries.recv().unwrap(), Entry::Begun(Priority::Interactive));
+    assert_eq!(entries.recv().unwrap(), Entry::Step);
+    let counted = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.count_tokens(Prompt::Text("a b".into()), Priority::Background).await }
+    });
+    tokio::task::yield_now().await;
+    let_step.send(()).unwrap();
+    assert_eq!(counted.await.unwrap().unwrap(), 2);
+    drop(let_step);
+    assert_eq!(running.finish().await.unwrap().text, "a b c d");
 }
