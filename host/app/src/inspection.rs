@@ -9,6 +9,7 @@ use hearth_engine_candle::{
 };
 use hearth_session::{ErrorKind, ImportEntry, ImportReport, UserError};
 
+pub use hearth_engine_api::KvFormat;
 pub use hearth_engine_candle::inspect::{Bench, BenchOptions, IdsLine, Probe};
 
 /// What would become of each message or file of an import; nothing is kept.

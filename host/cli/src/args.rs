@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use hearth_app::inspection::KvFormat;
 use hearth_session::{Capability, DocumentKind};
 
 const EXIT_CODES: &str = "\
@@ -251,7 +252,31 @@ pub(crate) enum ModelVerb {
         /// Worker threads; the number of physical cores by default.
         #[arg(long)]
         threads: Option<usize>,
+        /// How keys and values are held.
+        #[arg(long, default_value = "f16")]
+        kv: Kv,
     },
+}
+
+/// Numbers that keys and values are held as.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Kv {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// 8-bit integers with scales.
+    Q8,
+}
+
+impl From<Kv> for KvFormat {
+    fn from(kv: Kv) -> Self {
+        match kv {
+            Kv::F32 => Self::F32,
+            Kv::F16 => Self::F16,
+            Kv::Q8 => Self::Q8,
+        }
+    }
 }
 
 /// What a model's weights are.

@@ -73,9 +73,14 @@ pub(crate) fn model(verb: ModelVerb, out: Out) -> Outcome {
             let rendering = inspection::template(&file, &context, now.as_deref())?;
             out.verbatim(&rendering);
         }
-        ModelVerb::Bench { file, prompt, generate, repeat, threads } => {
-            let options =
-                BenchOptions { prompt_tokens: prompt, generate_tokens: generate, repeat, threads };
+        ModelVerb::Bench { file, prompt, generate, repeat, threads, kv } => {
+            let options = BenchOptions {
+                prompt_tokens: prompt,
+                generate_tokens: generate,
+                repeat,
+                threads,
+                kv_format: kv.into(),
+            };
             let bench = inspection::bench(&file, &options)?;
             let rates = |rates: &[f64]| {
                 rates.iter().map(|r| format!("{r:.1}")).collect::<Vec<_>>().join(" ")
