@@ -11,8 +11,8 @@ use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Weights that no cache holds.
-const SET_BYTES: usize = 192 << 20;
+/// More than any cache holds.
+const READ_BYTES: usize = 192 << 20;
 const ROUNDS: usize = 5;
 
 static THREADS: OnceLock<usize> = OnceLock::new();
@@ -33,49 +33,59 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     for format in Format::ALL {
         if named.is_empty() || named.contains(&format!("{format:?}")) {
-            let few = few_tokens(&team, format, 2048, read, SET_BYTES)?;
-            let near = few_tokens(&team, format, 2048, read, 1)?;
-            println!("{:5} {near}", "near");
-            let many = many_tokens(&team, format, 2048, peak)?;
-            println!("{:5} {few}{many}", format!("{format:?}"));
+            let far = few_tokens(&team, format, &FAR, read)?;
+            let near = few_tokens(&team, format, &NEAR, read)?;
+            let many = many_tokens(&team, format, peak)?;
+            println!("{:5} from memory  {far}", format!("{format:?}"));
+            println!("{:5} from caches  {near}{many}", "");
         }
     }
     Ok(())
 }
 
-/// Products of 1, 2, 3, 4, 8 and 16 tokens with matrices that are not in any cache.
+/// How many matrices of how many rows are multiplied with, one after the other, how often.
+struct Set {
+    matrices: usize,
+    rows: usize,
+    times: usize,
+}
+
+/// More than any cache holds, for the widest format and (almost) the narrowest.
+const FAR: Set = Set { matrices: 16, rows: 8192, times: 1 };
+const NEAR: Set = Set { matrices: 1, rows: 256, times: 50 };
+
+const COLUMNS: usize = 2048;
+
+/// Products of 1, 2, 3, 4, 8 and 16 tokens.
 fn few_tokens(
     team: &Team,
     format: Format,
-    columns: usize,
+    set: &Set,
     read: f64,
-    set: usize,
 ) -> Result<String, Box<dyn std::error::Error>> {
-    let rows = if set == 1 { 256 } else { 8192 };
-    let repeat = if set == 1 { 50 } else { 1 };
-    let bytes = rows * format.row_bytes(columns).ok_or("no whole blocks")?;
-    let all = weights(format, (set / bytes).max(1) * bytes);
-    let matrices = (0..(set / bytes).max(1))
+    let bytes = set.rows * format.row_bytes(COLUMNS).ok_or("no whole blocks")?;
+    let all = weights(format, set.matrices * bytes);
+    let matrices = (0..set.matrices)
         .map(|i| {
             let bytes = all.slice(i * bytes..(i + 1) * bytes).ok_or("beyond the end")?;
-            Ok(Matrix::new(bytes, format, rows, columns)?)
+            Ok(Matrix::new(bytes, format, set.rows, COLUMNS)?)
         })
         .collect::<Result<Vec<_>, Box<dyn std::error::Error>>>()?;
     let mut line = String::new();
     for tokens in [1, 2, 3, 4, 8, 16] {
-        let x = vec![0.5; tokens * columns];
+        let x = vec![0.5; tokens * COLUMNS];
         let mut activations = Activations::default();
-        activations.load(team, &x, columns, Forms::of(&matrices))?;
-        let mut out = vec![0.0; tokens * rows];
+        activations.load(team, &x, COLUMNS, Forms::of(&matrices))?;
+        let mut out = vec![0.0; tokens * set.rows];
         let mut failed = None;
         let time = best(|| {
-            for matrix in (0..repeat).flat_map(|_| &matrices) {
+            for matrix in (0..set.times).flat_map(|_| &matrices) {
                 let product = Product { matrix, out: &mut out, add: false };
                 failed = matmul(team, &activations, &mut [product]).err().or(failed.take());
             }
         });
         failed.map_or(Ok(()), Err)?;
-        let rate = (repeat * matrices.len() * bytes) as f64 / time.as_secs_f64() / 1e9;
+        let rate = (set.times * set.matrices * bytes) as f64 / time.as_secs_f64() / 1e9;
         line += &format!("{tokens}: {rate:4.1} ({:3.0} %)  ", 100.0 * rate / read);
     }
     Ok(line)
@@ -85,14 +95,13 @@ fn few_tokens(
 fn many_tokens(
     team: &Team,
     format: Format,
-    columns: usize,
     peak: f64,
 ) -> Result<String, Box<dyn std::error::Error>> {
     let (rows, tokens) = (4096, 512);
-    let bytes = rows * format.row_bytes(columns).ok_or("no whole blocks")?;
-    let matrix = Matrix::new(weights(format, bytes), format, rows, columns)?;
+    let bytes = rows * format.row_bytes(COLUMNS).ok_or("no whole blocks")?;
+    let matrix = Matrix::new(weights(format, bytes), format, rows, COLUMNS)?;
     let mut activations = Activations::default();
-    activations.load(team, &vec![0.5; tokens * columns], columns, Forms::of([&matrix]))?;
+    activations.load(team, &vec![0.5; tokens * COLUMNS], COLUMNS, Forms::of([&matrix]))?;
     let mut out = vec![0.0; tokens * rows];
     let mut failed = None;
     let time = best(|| {
@@ -100,11 +109,11 @@ fn many_tokens(
         failed = matmul(team, &activations, &mut [product]).err().or(failed.take());
     });
     failed.map_or(Ok(()), Err)?;
-    let rate = (tokens * rows * columns) as f64 / time.as_secs_f64() / 1e9;
+    let rate = (tokens * rows * COLUMNS) as f64 / time.as_secs_f64() / 1e9;
     Ok(format!("512: {rate:4.0} GMAC/s ({:3.0} %)", 100.0 * rate / peak))
 }
 
-/// Blocks of zeros: what they hold makes no difference to the time.
+/// Blocks of the same byte over and over: what they hold makes no difference to the time.
 fn weights(format: Format, len: usize) -> Bytes {
     let mut bytes = vec![0x11; len];
     // Tame floats, so that no product is slowed by those that are not numbers.
@@ -116,7 +125,7 @@ fn weights(format: Format, len: usize) -> Bytes {
 
 /// GB/s that the team reads from memory.
 fn bandwidth(team: &Team) -> f64 {
-    let bytes = vec![1_u8; SET_BYTES];
+    let bytes = vec![1_u8; READ_BYTES];
     let words = bytes.as_chunks::<64>().0;
     let time = best(|| {
         team.chunks(words.len(), 1 << 12, &|range| {

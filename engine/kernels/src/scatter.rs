@@ -21,6 +21,12 @@ impl<'a, T> Scatter<'a, T> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
+    /// Where the slice starts.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn start(&self) -> *const T {
+        self.start
+    }
+
     /// One part, checked to lie within the slice.
     ///
     /// # Safety

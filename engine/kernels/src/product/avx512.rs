@@ -26,6 +26,9 @@ const TILE: usize = 6;
 /// Tokens that meet a block before the next block is spread out; so many activations stay near.
 const BATCH: usize = 512;
 
+/// How many tokens ahead the places of results are asked for.
+const PLACES_AHEAD: usize = 12;
+
 /// What a thread computes in.
 pub(super) struct Buffers {
     weights: [Spread; 2],
@@ -239,6 +242,9 @@ impl Work<'_, '_> {
         let sums = std::mem::take(&mut self.buffers.sums);
         for (token, sums) in sums.as_chunks::<R>().0.iter().enumerate() {
             for (r, sum) in sums.iter().enumerate() {
+                // Places of different tokens lie far apart, and none is near yet.
+                let place = self.out.place(first + token + PLACES_AHEAD, row + r * PANEL);
+                _mm_prefetch::<_MM_HINT_ET0>(place.cast());
                 self.put(first + token, row + r * PANEL, std::slice::from_ref(sum));
             }
         }
@@ -253,7 +259,11 @@ impl Work<'_, '_> {
             let mut values = [0.0; PANEL];
             // SAFETY: 16 numbers are written to where 16 have room.
             unsafe { _mm512_storeu_ps(values.as_mut_ptr(), sum) };
-            self.out.put(token + i, row, &values[..rows]);
+            // The length of a full panel is known when compiling, which spares a call.
+            match rows {
+                PANEL => self.out.put(token + i, row, &values),
+                _ => self.out.put(token + i, row, &values[..rows]),
+            }
         }
     }
 
