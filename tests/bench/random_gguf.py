@@ -1,7 +1,9 @@
-"""Writes a Llama-shaped GGUF of random weights (16-bit floats) with a whole byte-level vocabulary, to measure speed with.
+"""Writes a Llama-shaped GGUF of random weights (16-bit floats), to measure speed with.
 
-usage: random_gguf.py 135m|0.5b|1b OUT.gguf          (needs PyPI's `gguf` and `numpy`)
+usage: random_gguf.py 135m|0.5b|1b OUT.gguf VOCABULARY.gguf          (needs PyPI's `gguf` and `numpy`)
 then:  llama-quantize OUT.gguf OUT-q4_k_m.gguf Q4_K_M
+
+The vocabulary is that of any file of a byte-level BPE of at most 49,152 tokens, such as StarCoder's.
 """
 
 import sys
@@ -16,39 +18,24 @@ SHAPES = {
 }
 
 
-def byte_characters():
-    """GPT-2's character for each byte."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = (256 + n for n in range(256))
-    return [chr(byte if byte in plain else next(others)) for byte in range(256)]
+def add_vocabulary(writer, size, path):
+    """The byte-level vocabulary of another file, filled up with tokens that no text has."""
+    fields = gguf.GGUFReader(path).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    if len(tokens) > size:
+        raise SystemExit(f"the vocabulary has {len(tokens)} tokens, the shape takes {size}")
+    missing = range(size - len(tokens))
+    writer.add_tokenizer_model(fields["tokenizer.ggml.model"].contents())
+    writer.add_tokenizer_pre(fields["tokenizer.ggml.pre"].contents())
+    writer.add_token_list(tokens + [f"<|unused-{i}|>" for i in missing])
+    writer.add_token_types(kinds + [gguf.TokenType.UNUSED for _ in missing])
+    writer.add_token_merges(fields["tokenizer.ggml.merges"].contents())
+    writer.add_bos_token_id(fields["tokenizer.ggml.bos_token_id"].contents())
+    writer.add_eos_token_id(fields["tokenizer.ggml.eos_token_id"].contents())
 
 
-def vocabulary(size):
-    """Bytes, then tokens made by joining an older one with a byte, then begin and end of text; and the joins."""
-    tokens = byte_characters()
-    merges = []
-    first = 0
-    while len(tokens) < size - 2:
-        for byte in range(256):
-            if len(tokens) < size - 2:
-                merges.append(f"{tokens[first]} {tokens[byte]}")
-                tokens.append(tokens[first] + tokens[byte])
-        first += 1
-    return tokens + ["<|begin|>", "<|end|>"], merges
-
-
-def add_vocabulary(writer, size):
-    tokens, merges = vocabulary(size)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.NORMAL] * (size - 2) + [gguf.TokenType.CONTROL] * 2)
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(size - 2)
-    writer.add_eos_token_id(size - 1)
-
-
-def main(name, out):
+def main(name, out, vocabulary):
     shape = SHAPES[name]
     width, kv_width = shape["width"], shape["width"] // shape["heads"] * shape["kv_heads"]
     writer = gguf.GGUFWriter(out, "llama")
@@ -63,7 +50,7 @@ def main(name, out):
     writer.add_rope_dimension_count(width // shape["heads"])
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(shape["vocabulary"])
-    add_vocabulary(writer, shape["vocabulary"])
+    add_vocabulary(writer, shape["vocabulary"], vocabulary)
     rng = np.random.default_rng(0)
 
     def norm(name):
@@ -94,4 +81,4 @@ def main(name, out):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

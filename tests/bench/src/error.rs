@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use hearth_engine_api::{EngineError, LoadError};
+use hearth_engine_candle::inspect::InspectError;
 
 /// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum BenchError {
     /// Our engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Our engine failed.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
     /// A program that does not start.
     #[error("`{program}` does not start: {source}")]
     Start {

@@ -18,6 +18,7 @@ mod report;
 mod side;
 mod subject;
 mod tables;
+mod texts;
 
 pub use error::BenchError;
 pub use plan::{Peers, Plan};

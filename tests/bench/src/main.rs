@@ -24,6 +24,8 @@ enum Work {
     Growth(Options),
     /// From start to first token, and peak memory.
     Load(Options),
+    /// Answers that repeat what was said, plain and with tokens guessed ahead.
+    Copy(Options),
     /// Many short jobs with a common head, beside llama-server with its cache on.
     Jobs(Options),
     /// Every table.
@@ -91,6 +93,7 @@ fn perform(work: Work) -> Result<(), BenchError> {
         Work::Prefill(options) => (Tables::Prefill, options),
         Work::Growth(options) => (Tables::Growth, options),
         Work::Load(options) => (Tables::Load, options),
+        Work::Copy(options) => (Tables::Copy, options),
         Work::Jobs(options) => (Tables::Jobs, options),
         Work::All(options) => (Tables::All, options),
     };

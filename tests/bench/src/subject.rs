@@ -12,7 +12,7 @@ use hearth_engine_api::{
     Backend, CacheScope, EngineError, GenerateRequest, LoadOptions, Priority, Prompt, Report,
     RequestId,
 };
-use hearth_engine_candle::{CandleBackend, Checkpoint, CpuDecoder, Step, Wanted};
+use hearth_engine_candle::{CandleBackend, Checkpoint, CpuDecoder, Step, Wanted, measure};
 use hearth_engine_kernels::{KvFormat, Sequence, Team};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -22,6 +22,7 @@ use crate::{
     model::ModelFile,
     process::{self, Ran},
     side::{Pass, Timed},
+    texts::{self, Exchange},
 };
 
 /// The hidden sub-command.
@@ -45,6 +46,7 @@ pub struct SubjectOptions {
 enum Task {
     Pass(Pass),
     Jobs(JobList),
+    Replay { exchange: String, guess_first: bool },
 }
 
 /// What a pass took.
@@ -73,6 +75,41 @@ pub(crate) fn jobs(
     threads: usize,
 ) -> Result<JobsTimed, BenchError> {
     ask(model, &Task::Jobs(*list), threads).map(|(timed, _)| timed)
+}
+
+/// One answer replayed plain and with guessing, by one process.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Replays {
+    pub(crate) plain: Replayed,
+    pub(crate) guessed: Replayed,
+}
+
+/// What it took to say an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Replayed {
+    pub(crate) answer_tokens: u32,
+    pub(crate) tokens_per_pass: f64,
+    pub(crate) drafted_tokens: u32,
+    pub(crate) accepted_tokens: u32,
+    pub(crate) secs: f64,
+}
+
+impl Replayed {
+    /// Tokens behind the first, a second.
+    pub(crate) fn rate(&self) -> f64 {
+        f64::from(self.answer_tokens.saturating_sub(1)) / self.secs.max(1e-9)
+    }
+}
+
+/// A replay in a process of its own.
+pub(crate) fn replay(
+    model: &ModelFile,
+    exchange: &str,
+    guess_first: bool,
+    threads: usize,
+) -> Result<Replays, BenchError> {
+    let task = Task::Replay { exchange: exchange.into(), guess_first };
+    ask(model, &task, threads).map(|(replays, _)| replays)
 }
 
 fn ask<T: DeserializeOwned>(
@@ -107,6 +144,12 @@ pub fn run(options: &SubjectOptions) -> Result<String, BenchError> {
         }
         Task::Jobs(list) => {
             serde_json::to_string(&run_jobs(&options.model, &list, options.threads)?)
+        }
+        Task::Replay { exchange, guess_first } => {
+            let exchange = texts::exchange(&exchange)
+                .ok_or_else(|| BenchError::Refused(format!("no exchange called {exchange:?}")))?;
+            let replays = run_replays(&options.model, &exchange, guess_first, options.threads)?;
+            serde_json::to_string(&replays)
         }
     };
     answer.map_err(|error| unknown(&error))
@@ -164,6 +207,30 @@ impl Reader {
         self.position += tokens;
         self.decoder.step(&mut [Step { sequence, ids: &ids, logits }], &mut self.logits)
     }
+}
+
+fn run_replays(
+    model: &Path,
+    exchange: &Exchange,
+    guess_first: bool,
+    threads: usize,
+) -> Result<Replays, BenchError> {
+    let options = LoadOptions { threads: Some(threads), ..LoadOptions::default() };
+    let mut model = measure::Subject::load(model, &options)?;
+    let mut replay = |guess: bool| {
+        let done = model.replay(&exchange.prompt, &exchange.answer, guess)?;
+        Ok::<_, BenchError>(Replayed {
+            answer_tokens: done.answer_tokens,
+            tokens_per_pass: done.tokens_per_pass,
+            drafted_tokens: done.drafted_tokens,
+            accepted_tokens: done.accepted_tokens,
+            secs: done.decode_s,
+        })
+    };
+    let first = replay(guess_first)?;
+    let second = replay(!guess_first)?;
+    let (plain, guessed) = if guess_first { (second, first) } else { (first, second) };
+    Ok(Replays { plain, guessed })
 }
 
 /// All jobs at once, as a plugin's jobs arrive; the engine decides what runs together.

@@ -11,6 +11,7 @@ use crate::{
     side::{Pass, Side, Timed},
 };
 
+mod copy;
 mod decode;
 mod growth;
 mod jobs;
@@ -28,6 +29,8 @@ pub enum Subcommand {
     Growth,
     /// From start to first token, and peak memory.
     Load,
+    /// Answers that repeat what was said.
+    Copy,
     /// Many short jobs with a common head.
     Jobs,
     /// All of them.
@@ -53,11 +56,12 @@ pub fn run(
     };
     bench.report.left_out = plan.left_out();
     bench.report.models = models.iter().map(describe).collect();
-    let makers: [(Subcommand, Maker); 5] = [
+    let makers: [(Subcommand, Maker); 6] = [
         (Subcommand::Decode, decode::table),
         (Subcommand::Prefill, prefill::table),
         (Subcommand::Growth, growth::table),
         (Subcommand::Load, load::table),
+        (Subcommand::Copy, copy::table),
         (Subcommand::Jobs, jobs::table),
     ];
     for (subcommand, maker) in makers {
