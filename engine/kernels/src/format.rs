@@ -153,7 +153,7 @@ pub(crate) fn floats(format: Format, row: &[u8], out: &mut [f32]) {
 
 /// The 16-bit float at an offset, without looking up what the processor has: this is taken into code that was compiled for it.
 #[inline(always)]
-fn f16_at(bytes: &[u8], at: usize) -> f32 {
+pub(crate) fn f16_at(bytes: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32_const()
 }
 

@@ -4,7 +4,7 @@ use super::portable::{self, Dots, ROWS};
 use super::scratch::Scratch;
 use super::{LANES, Rows, Weights, add_lanes};
 use crate::activations::{Activations, LongActivation};
-use crate::format::{Format, LONG, LongBlock, SHORT, floats};
+use crate::format::{Format, LONG, LongBlock, SHORT, f16_at, floats};
 use std::arch::x86_64::*;
 
 /// Products of the rows of a chunk.
@@ -40,19 +40,18 @@ impl Dots for Avx2 {
         Long { q: [0; LONG], scales: [[0; 16]; 8], mins: [0; 16], d: 0.0, dmin: 0.0 };
 
     #[inline(always)]
-    fn prepare(self, block: LongBlock) -> Long {
-        let mut long = Long { q: block.q, d: block.d, dmin: block.dmin, ..Self::ZERO };
-        for (i, scales) in long.scales.iter_mut().enumerate() {
-            let (first, second) = scales.split_at_mut(8);
-            first.fill(block.scales[2 * i] as i16);
-            second.fill(block.scales[2 * i + 1] as i16);
-        }
-        for i in 0..4 {
-            for (to, from) in [0, 2, 1, 3].into_iter().enumerate() {
-                long.mins[4 * i + to] = block.mins[4 * i + from] as i16;
+    fn long(self, format: Format, bytes: &[u8]) -> Long {
+        match (format, bytes.as_array(), bytes.as_array()) {
+            (Format::Q4K, Some(bytes), _) => long_q4k(self, bytes),
+            (Format::Q6K, _, Some(bytes)) => long_q6k(self, bytes),
+            _ => {
+                let block = LongBlock::decode(format, bytes);
+                let mut long = Long { q: block.q, d: block.d, dmin: block.dmin, ..Self::ZERO };
+                long.set_scales(&block.scales.map(|scale| scale as i16));
+                long.set_mins(&block.mins.map(|min| min as i16));
+                long
             }
         }
-        long
     }
 
     #[inline(always)]
@@ -136,6 +135,89 @@ impl Dots for Avx2 {
         }
         results
     }
+}
+
+impl Long {
+    #[inline(always)]
+    fn set_scales(&mut self, scales: &[i16; 16]) {
+        for (to, from) in self.scales.iter_mut().zip(scales.as_chunks::<2>().0) {
+            let (first, second) = to.split_at_mut(8);
+            first.fill(from[0]);
+            second.fill(from[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn set_mins(&mut self, mins: &[i16; 16]) {
+        for (to, from) in self.mins.as_chunks_mut::<4>().0.iter_mut().zip(mins.as_chunks::<4>().0) {
+            *to = [from[0], from[2], from[1], from[3]];
+        }
+    }
+}
+
+#[inline(always)]
+fn long_q4k(_: Avx2, bytes: &[u8; 144]) -> Long {
+    let mut long = Long { d: f16_at(bytes, 0), dmin: f16_at(bytes, 2), ..Avx2::ZERO };
+    let word =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let (a, b, c) = (word(4), word(8), word(12));
+    let top = |word: u32| (word >> 2) & 0x3030_3030;
+    let scales = [a & 0x3f3f_3f3f, (c & 0x0f0f_0f0f) | top(a)].map(u32::to_le_bytes);
+    let mins = [b & 0x3f3f_3f3f, ((c >> 4) & 0x0f0f_0f0f) | top(b)].map(u32::to_le_bytes);
+    // Parts of 32 numbers here, of 16 in a block.
+    let mut each = [[0; 16]; 2];
+    for part in 0..16 {
+        each[0][part] = i16::from(scales[part / 8][part / 2 % 4]);
+        each[1][part] = i16::from(mins[part / 8][part / 2 % 4]);
+    }
+    long.set_scales(&each[0]);
+    long.set_mins(&each[1]);
+    // SAFETY: the argument is proof of the instructions; 32 bytes are read from 16 + 32 * i of 144, and 64 written from 64 * i
+    // of 256 on.
+    unsafe {
+        let low = _mm256_set1_epi8(15);
+        for i in 0..4 {
+            let packed = _mm256_loadu_si256(bytes.as_ptr().add(16 + 32 * i).cast());
+            let to: *mut __m256i = long.q.as_mut_ptr().add(64 * i).cast();
+            _mm256_storeu_si256(to, _mm256_and_si256(packed, low));
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), low);
+            _mm256_storeu_si256(to.add(1), high);
+        }
+    }
+    long
+}
+
+#[inline(always)]
+fn long_q6k(_: Avx2, bytes: &[u8; 210]) -> Long {
+    let mut long = Long { d: f16_at(bytes, 208), ..Avx2::ZERO };
+    let mut scales = [0; 16];
+    for (scale, byte) in scales.iter_mut().zip(&bytes[192..208]) {
+        *scale = i16::from(byte.cast_signed());
+    }
+    long.set_scales(&scales);
+    // SAFETY: the argument is proof of the instructions; 32 bytes are read at 64 * half, 32 on, and 128 + 32 * half of 210, and
+    // 128 written from 128 * half of 256 on.
+    unsafe {
+        let (four, two) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
+        for half in 0..2 {
+            let load = |at: usize| _mm256_loadu_si256(bytes.as_ptr().add(at).cast());
+            let (first, second) = (load(64 * half), load(64 * half + 32));
+            let high = load(128 + 32 * half);
+            let runs = [
+                (first, _mm256_slli_epi16::<4>(high)),
+                (second, _mm256_slli_epi16::<2>(high)),
+                (_mm256_srli_epi16::<4>(first), high),
+                (_mm256_srli_epi16::<4>(second), _mm256_srli_epi16::<2>(high)),
+            ];
+            for (run, (low, high)) in runs.into_iter().enumerate() {
+                let both =
+                    _mm256_or_si256(_mm256_and_si256(low, four), _mm256_and_si256(high, two));
+                let to: *mut __m256i = long.q.as_mut_ptr().add(128 * half + 32 * run).cast();
+                _mm256_storeu_si256(to, _mm256_sub_epi8(both, _mm256_set1_epi8(32)));
+            }
+        }
+    }
+    long
 }
 
 /// The sum of eight integers.

@@ -13,7 +13,7 @@ pub(super) trait Dots: Copy {
     type Long;
     const ZERO: Self::Long;
 
-    fn prepare(self, block: LongBlock) -> Self::Long;
+    fn long(self, format: Format, bytes: &[u8]) -> Self::Long;
 
     /// Adds the product with a long block to a sum; the mins only if the format has some.
     fn add_long(self, block: &Self::Long, mins: bool, x: &LongActivation, sum: &mut f32);
@@ -40,8 +40,8 @@ impl Dots for Plain {
     const ZERO: LongBlock = LongBlock::ZERO;
 
     #[inline(always)]
-    fn prepare(self, block: LongBlock) -> LongBlock {
-        block
+    fn long(self, format: Format, bytes: &[u8]) -> LongBlock {
+        LongBlock::decode(format, bytes)
     }
 
     #[inline(always)]
@@ -137,7 +137,7 @@ fn add_long<D: Dots>(dots: D, format: Format, bytes: &[u8], x: &Activations, sum
         let mut rows = 0;
         for bytes in bytes.chunks_exact(row_bytes) {
             let bytes = &bytes[i * format.block_bytes()..][..format.block_bytes()];
-            blocks[rows] = dots.prepare(LongBlock::decode(format, bytes));
+            blocks[rows] = dots.long(format, bytes);
             rows += 1;
         }
         for (sums, x) in sums.as_chunks_mut::<ROWS>().0.iter_mut().zip(tokens) {
