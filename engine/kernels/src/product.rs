@@ -227,7 +227,10 @@ struct Weights<'a> {
     /// Of the rows of the chunk.
     bytes: &'a [u8],
     /// Where this thread will read next.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "no path there asks ahead"))]
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "no path there asks ahead")
+    )]
     upcoming: Option<*const u8>,
 }
 
