@@ -1,6 +1,6 @@
 //! Many requests on one model, step by step.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::ops::ControlFlow;
 
 use hearth_engine_api::{EngineError, GenerateEvent, Priority, Report, RequestId, StopReason};
 
@@ -12,8 +12,12 @@ use super::{
     pool::Pool,
 };
 
+mod request;
 #[cfg(test)]
 mod tests;
+
+pub(super) use request::Sharing;
+use request::{Request, Seat};
 
 /// Requests of one priority that run at once: beyond that a step costs more in the same measure as it does more.
 pub(super) const MOST_RUNNING: usize = 16;
@@ -29,42 +33,6 @@ pub(super) struct Server<F: Forward> {
     requests: Vec<Request<F>>,
     logits: Vec<f32>,
     passes: u64,
-}
-
-struct Request<F: Forward> {
-    id: RequestId,
-    priority: Priority,
-    sharing: Option<Sharing>,
-    answer: Answer,
-    begun: bool,
-    /// Nothing while it waits.
-    seat: Option<Seat<F::Sequence>>,
-    ended: Option<Result<StopReason, EngineError>>,
-}
-
-/// What a request shares with others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sharing {
-    /// With whom.
-    pub(super) key: Arc<str>,
-    /// As far as that goes.
-    pub(super) most_tokens: usize,
-}
-
-impl Sharing {
-    /// The whole pages of `ids` that are shared.
-    fn pages<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
-        let tokens = ids.len().min(self.most_tokens) / PAGE_TOKENS * PAGE_TOKENS;
-        ids.get(..tokens).unwrap_or_default()
-    }
-}
-
-/// A request's place in memory.
-struct Seat<S> {
-    sequence: S,
-    /// Pages there is room for, without those that are kept in the pool.
-    own_pages: usize,
-    kept_pages: usize,
 }
 
 /// Whether a request got its place.
@@ -83,31 +51,6 @@ struct Turn {
     /// How many of the ids are guesses.
     drafted: usize,
     wanted: Wanted,
-}
-
-impl<F: Forward> Request<F> {
-    fn interactive(&self) -> bool {
-        self.priority == Priority::Interactive
-    }
-
-    fn held_tokens(&self) -> usize {
-        self.seat.as_ref().map_or(0, |seat| F::tokens(&seat.sequence))
-    }
-
-    /// The tokens it could find in pages. The last one is always read, since its logits are wanted.
-    fn page_ids(&self) -> &[u32] {
-        let Some(sharing) = &self.sharing else { return &[] };
-        let history = self.answer.history();
-        sharing.pages(history.get(..history.len().saturating_sub(1)).unwrap_or_default())
-    }
-
-    fn end_if(&mut self, flow: Result<ControlFlow<StopReason>, EngineError>) {
-        match flow {
-            Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(stop)) => self.ended = Some(Ok(stop)),
-            Err(error) => self.ended = Some(Err(error)),
-        }
-    }
 }
 
 impl<F: Forward> Server<F> {
@@ -395,17 +338,16 @@ impl<F: Forward> Server<F> {
 
 /// Draws a token from each row of logits for as long as they are what was guessed. Gives how many of the tokens read
 /// belong to the history.
-fn draw<'l, F: Forward>(
+fn draw<F: Forward>(
     request: &mut Request<F>,
     turn: &Turn,
-    rows: &mut dyn Iterator<Item = &'l mut [f32]>,
+    rows: &mut dyn Iterator<Item = &mut [f32]>,
     vocabulary: Vocabulary<'_>,
     say: super::answer::Say<'_>,
 ) -> usize {
     let sure = turn.ids.len() - turn.drafted;
     let mut accepted = 0;
     for row in rows {
-        // All rows but the last of the tokens that are sure are passed over; only guesses want more than one.
         let flow = request.answer.draw(vocabulary, row, say);
         let went_on = matches!(flow, Ok(ControlFlow::Continue(())));
         request.end_if(flow);

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use candle_core::quantized::gguf_file::Value;
@@ -277,7 +278,7 @@ pub(super) fn mixed() -> Vec<GenerateRequest> {
         let tokens = 1 + index as usize * 37;
         requests.push(GenerateRequest {
             sampling,
-            logprobs: (index % 2 == 0).then_some(3),
+            logprobs: index.is_multiple_of(2).then_some(3),
             logit_bias: if index == 5 {
                 vec![(2, f32::NEG_INFINITY), (40, 3.0)]
             } else {

@@ -1,0 +1,71 @@
+//! A request as the server holds it.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use hearth_engine_api::{EngineError, Priority, RequestId, StopReason};
+
+use crate::backend::{
+    answer::Answer,
+    forward::{Forward, PAGE_TOKENS},
+};
+
+pub(super) struct Request<F: Forward> {
+    pub(super) id: RequestId,
+    pub(super) priority: Priority,
+    pub(super) sharing: Option<Sharing>,
+    pub(super) answer: Answer,
+    pub(super) begun: bool,
+    /// Nothing while it waits.
+    pub(super) seat: Option<Seat<F::Sequence>>,
+    pub(super) ended: Option<Result<StopReason, EngineError>>,
+}
+
+/// What a request shares with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::backend) struct Sharing {
+    /// With whom.
+    pub(in crate::backend) key: Arc<str>,
+    /// As far as that goes.
+    pub(in crate::backend) most_tokens: usize,
+}
+
+impl Sharing {
+    /// The whole pages of `ids` that are shared.
+    pub(super) fn pages<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+        let tokens = ids.len().min(self.most_tokens) / PAGE_TOKENS * PAGE_TOKENS;
+        ids.get(..tokens).unwrap_or_default()
+    }
+}
+
+/// A request's place in memory.
+pub(super) struct Seat<S> {
+    pub(super) sequence: S,
+    /// Pages there is room for, without those that are kept in the pool.
+    pub(super) own_pages: usize,
+    pub(super) kept_pages: usize,
+}
+
+impl<F: Forward> Request<F> {
+    pub(super) fn interactive(&self) -> bool {
+        self.priority == Priority::Interactive
+    }
+
+    pub(super) fn held_tokens(&self) -> usize {
+        self.seat.as_ref().map_or(0, |seat| F::tokens(&seat.sequence))
+    }
+
+    /// The tokens it could find in pages. The last one is always read, since its logits are wanted.
+    pub(super) fn page_ids(&self) -> &[u32] {
+        let Some(sharing) = &self.sharing else { return &[] };
+        let history = self.answer.history();
+        sharing.pages(history.get(..history.len().saturating_sub(1)).unwrap_or_default())
+    }
+
+    pub(super) fn end_if(&mut self, flow: Result<ControlFlow<StopReason>, EngineError>) {
+        match flow {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(stop)) => self.ended = Some(Ok(stop)),
+            Err(error) => self.ended = Some(Err(error)),
+        }
+    }
+}
