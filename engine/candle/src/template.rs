@@ -3,13 +3,23 @@
 //! Templates come from strangers. They see the conversation and nothing else: no files, no clock but the
 //! one they are given, no other templates; and they are stopped when they take too long or say too much.
 
+mod bounds;
 mod chat;
 mod file;
 mod python;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use jiff::civil::DateTime;
 use minijinja::{
@@ -25,9 +35,15 @@ pub use file::{RenderFileError, render_file};
 /// it below some 256 MB of memory.
 const FUEL: u64 = 4_000_000;
 /// Longest rendering.
-const MAX_OUTPUT_BYTES: usize = 64 << 20;
+const MAX_OUTPUT_BYTES: usize = 8 << 20;
 /// Longest template; the longest in use is under 32 KiB.
 const MAX_SOURCE_BYTES: usize = 1 << 20;
+/// Longest expression or statement, in words and marks. The parser and the compiler go as deep as it is long.
+const MAX_TAG_WORDS: usize = 1000;
+/// How long a rendering is waited for. Fuel ends what is counted long before; comparing two values built out of
+/// themselves over and over is not.
+const PATIENCE: Duration = Duration::from_secs(30);
+const STACK_BYTES: usize = 8 << 20;
 /// Depth of macro calls.
 const MAX_RECURSION: usize = 100;
 /// The only template of the environment.
@@ -90,8 +106,10 @@ struct Refusal(String);
 /// A chat template, ready to render.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
     source: String,
+    /// A rendering did not end in time, and may be at it still.
+    given_up: AtomicBool,
 }
 
 impl ChatTemplate {
@@ -102,6 +120,13 @@ impl ChatTemplate {
     pub fn new(source: &str) -> Result<Self, TemplateError> {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(TemplateError::TooLong { limit_bytes: MAX_SOURCE_BYTES });
+        }
+        if bounds::longest_tag_words(source) > MAX_TAG_WORDS {
+            return Err(TemplateError::Broken {
+                line: None,
+                what: format!("an expression of over {MAX_TAG_WORDS} words"),
+                reason: String::new(),
+            });
         }
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -114,37 +139,89 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, python::without_generation_marks(source))
             .map_err(broken)?;
-        Ok(Self { environment, source: source.to_owned() })
+        Ok(Self {
+            environment: Arc::new(environment),
+            source: source.to_owned(),
+            given_up: AtomicBool::new(false),
+        })
     }
 
     /// Renders the template with the variables of `context`; `now` is the time `strftime_now` tells.
     ///
+    /// It is done on a thread of its own, and not waited for past half a minute; a template that takes longer is
+    /// not rendered again.
+    ///
     /// # Errors
     /// [`TemplateError`]; `Refused` is the template's own `raise_exception`.
     pub fn render(&self, context: impl Serialize, now: DateTime) -> Result<String, TemplateError> {
-        let context = Value::from(Serde(context));
-        let strftime_now = Value::from_function(move |format: &str| python::strftime(now, format));
-        let template = self.environment.get_template(NAME).map_err(broken)?;
-        let mut output = Capped { bytes: Vec::new(), over: false };
-        let rendered =
-            template.render_captured_to(context! { strftime_now, ..context }, &mut output);
-        match rendered {
-            Ok(_) => {}
-            Err(_) if output.over => {
-                return Err(TemplateError::TooLong { limit_bytes: MAX_OUTPUT_BYTES });
-            }
-            Err(error) => return Err(broken(error)),
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(TemplateError::Endless);
         }
-        String::from_utf8(output.bytes).map_err(|e| TemplateError::Broken {
-            line: None,
-            what: "the rendering is not UTF-8".into(),
-            reason: e.to_string(),
-        })
+        let context = Value::from(Serde(context));
+        let environment = Arc::clone(&self.environment);
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let work = move || sender.send(rendered(&environment, &context, now)).ok();
+        thread::Builder::new()
+            .name("hearth-template".into())
+            .stack_size(STACK_BYTES)
+            .spawn(work)
+            .map_err(|error| not_run(&error.to_string()))?;
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(result) => result,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(not_run("it crashed")),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                self.given_up.store(true, Ordering::Relaxed);
+                Err(TemplateError::Endless)
+            }
+        }
+    }
+
+    /// As [`ChatTemplate::render`], on this thread and for as long as it takes.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_here(
+        &self,
+        context: impl Serialize,
+        now: DateTime,
+    ) -> Result<String, TemplateError> {
+        rendered(&self.environment, &Value::from(Serde(context)), now)
     }
 
     /// The template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+}
+
+fn rendered(
+    environment: &Environment<'static>,
+    context: &Value,
+    now: DateTime,
+) -> Result<String, TemplateError> {
+    let strftime_now = Value::from_function(move |format: &str| python::strftime(now, format));
+    let template = environment.get_template(NAME).map_err(broken)?;
+    let mut output = Capped { bytes: Vec::new(), over: false };
+    let context = context! { strftime_now, ..context.clone() };
+    match template.render_captured_to(context, &mut output) {
+        Ok(_) => {}
+        Err(_) if output.over => {
+            return Err(TemplateError::TooLong { limit_bytes: MAX_OUTPUT_BYTES });
+        }
+        Err(error) => return Err(broken(error)),
+    }
+    String::from_utf8(output.bytes).map_err(|e| TemplateError::Broken {
+        line: None,
+        what: "the rendering is not UTF-8".into(),
+        reason: e.to_string(),
+    })
+}
+
+fn not_run(why: &str) -> TemplateError {
+    TemplateError::Broken {
+        line: None,
+        what: format!("it could not be run: {why}"),
+        reason: String::new(),
     }
 }
 

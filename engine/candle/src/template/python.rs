@@ -10,6 +10,10 @@ use minijinja::{
 
 /// Deeper nesting than any sensible argument of a tool.
 const MAX_DEPTH: usize = 128;
+/// Longest text any one call makes.
+const MAX_MADE_BYTES: usize = 4 << 20;
+/// Longest mark between the items of a JSON text.
+const MAX_SEPARATOR_BYTES: usize = 16;
 
 /// `strftime_now(format)`.
 pub(super) fn strftime(now: DateTime, format: &str) -> Result<String, Error> {
@@ -32,7 +36,77 @@ pub(super) fn method(
             _ => {}
         }
     }
+    if let Some(text) = value.as_str() {
+        match (method, args) {
+            ("join", [items]) => return join(text, items),
+            ("replace", _) => check_replace(text, args)?,
+            ("format", _) => check_format(text, args)?,
+            _ => {}
+        }
+    }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
+}
+
+/// `", ".join(items)`. What a method makes is charged only once it is there, so it must not grow without bounds.
+fn join(between: &str, items: &Value) -> Result<Value, Error> {
+    let mut joined = Bounded(String::new());
+    for (index, item) in items.try_iter()?.enumerate() {
+        let part = if index > 0 { between } else { "" };
+        write!(joined, "{part}{item}").map_err(|_full| too_long("join"))?;
+    }
+    Ok(Value::from(joined.0))
+}
+
+/// Refuses replacements that make too much of a text.
+fn check_replace(text: &str, args: &[Value]) -> Result<(), Error> {
+    let (Some(old), Some(new)) =
+        (args.first().and_then(Value::as_str), args.get(1).and_then(Value::as_str))
+    else {
+        return Ok(());
+    };
+    let found = text.matches(old).count();
+    if found.saturating_mul(new.len()).saturating_add(text.len()) > MAX_MADE_BYTES {
+        return Err(too_long("replace"));
+    }
+    Ok(())
+}
+
+/// Refuses formats that make much of little: wide fields, or large values many times.
+fn check_format(text: &str, args: &[Value]) -> Result<(), Error> {
+    const MAX_WIDTH_DIGITS: usize = 3;
+    let longest_number = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+    let mut longest = 10usize.pow(MAX_WIDTH_DIGITS as u32);
+    for value in args {
+        match (value.kind(), value.as_str()) {
+            (_, Some(text)) => longest = longest.max(text.len()),
+            (ValueKind::Number | ValueKind::Bool | ValueKind::None, _) => {}
+            (kind, _) => return Err(invalid(format!("format of {kind}"))),
+        }
+    }
+    let fields = text.matches('{').count();
+    if longest_number > Some(MAX_WIDTH_DIGITS)
+        || fields.saturating_mul(longest).saturating_add(text.len()) > MAX_MADE_BYTES
+    {
+        return Err(too_long("format"));
+    }
+    Ok(())
+}
+
+/// A text of at most [`MAX_MADE_BYTES`].
+struct Bounded(String);
+
+impl std::fmt::Write for Bounded {
+    fn write_str(&mut self, more: &str) -> std::fmt::Result {
+        if self.0.len() + more.len() > MAX_MADE_BYTES {
+            return Err(std::fmt::Error);
+        }
+        self.0.push_str(more);
+        Ok(())
+    }
+}
+
+fn too_long(what: &str) -> Error {
+    invalid(format!("{what} makes a text over {MAX_MADE_BYTES} bytes"))
 }
 
 /// `tojson` as Python's `json.dumps` with `ensure_ascii=False` writes it.
@@ -45,8 +119,10 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let (comma, colon) = match separators.as_deref() {
         None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
         None => (", ".to_owned(), ": ".to_owned()),
-        Some([comma, colon]) => (comma.clone(), colon.clone()),
-        Some(_) => return Err(invalid("tojson takes two separators")),
+        Some([comma, colon]) if comma.len().max(colon.len()) <= MAX_SEPARATOR_BYTES => {
+            (comma.clone(), colon.clone())
+        }
+        Some(_) => return Err(invalid("tojson takes two short separators")),
     };
     let mut writer = JsonWriter {
         out: String::new(),
@@ -73,6 +149,9 @@ impl JsonWriter {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             return Err(invalid("tojson of a value nested too deeply"));
+        }
+        if self.out.len() > MAX_MADE_BYTES {
+            return Err(too_long("tojson"));
         }
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
@@ -195,11 +274,11 @@ pub(super) fn without_generation_marks(source: &str) -> String {
     while let Some(start) = rest.find("{%") {
         let (before, tag) = rest.split_at(start);
         out.push_str(before);
-        let Some(end) = tag.find("%}") else {
+        let Some(inner) = tag[2..].find("%}") else {
             rest = tag;
             break;
         };
-        let (tag, after) = tag.split_at(end + 2);
+        let (tag, after) = tag.split_at(inner + 4);
         let name = tag[2..tag.len() - 2].trim_matches(['-', '+']).trim();
         match name {
             "generation" => out.push_str(&tag.replacen("generation", "if true", 1)),
