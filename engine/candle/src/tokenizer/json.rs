@@ -1,6 +1,7 @@
 //! Vocabularies in Hugging Face's `tokenizer.json`, with what the files beside it add.
 
 mod beside;
+mod bounds;
 #[cfg(test)]
 mod tests;
 mod vocab_txt;
@@ -18,6 +19,7 @@ use tokenizers::{
 };
 
 use beside::{SideFiles, read_limited};
+use bounds::{check_cutter, check_normalizer};
 
 use super::{
     Algorithm, Parts, Tokenizer,
@@ -28,6 +30,10 @@ use super::{
 
 /// The largest vocabularies in use take about a tenth of this.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Longest word that is looked up piece by piece, which takes its length squared. BERT's tools have 100.
+const MAX_WORD_CHARS: usize = 256;
+/// Ids may leave holes, but not so many that the table is mostly holes.
+const SPARE_IDS: usize = 1 << 16;
 
 impl Tokenizer {
     /// Reads a `tokenizer.json`. Where `tokenizer_config.json`, `generation_config.json`, `config.json`
@@ -39,9 +45,20 @@ impl Tokenizer {
     /// `Unsupported` for vocabularies other than BPE and WordPiece.
     pub fn from_json_file(path: &Path) -> Result<Self, LoadError> {
         let bytes = read_limited(path, MAX_FILE_BYTES)?;
-        let file: File = serde_json::from_slice(&bytes)
+        Self::from_json(&bytes, SideFiles::beside(path)?)
+    }
+
+    /// Reads the contents of a `tokenizer.json` that has no files beside it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_json_file`].
+    pub fn from_json_slice(bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::from_json(bytes, SideFiles::default())
+    }
+
+    fn from_json(bytes: &[u8], side: SideFiles) -> Result<Self, LoadError> {
+        let file: File = serde_json::from_slice(bytes)
             .map_err(|e| malformed(format!("not a tokenizer.json: {e}")))?;
-        let side = SideFiles::beside(path)?;
         Self::from_parts(file.into_parts(side)?)
     }
 }
@@ -248,6 +265,14 @@ impl File {
             .vocab
             .get(&file.unk_token)
             .ok_or_else(|| malformed("the unknown token is not in the vocabulary"))?;
+        if file.max_input_chars_per_word > MAX_WORD_CHARS {
+            return Err(LoadError::Unsupported {
+                what: format!(
+                    "words of {} letters in a WordPiece vocabulary; up to {MAX_WORD_CHARS} are possible",
+                    file.max_input_chars_per_word
+                ),
+            });
+        }
         let control = self.control_texts();
         let mut vocab = file.vocab.clone();
         vocab.retain(|text, id| !control.contains(text.as_str()) || *id == unknown);
@@ -273,6 +298,12 @@ impl File {
         unknown: Option<u32>,
         alphabet: Alphabet,
     ) -> Result<(Table, Vec<Spelled>), LoadError> {
+        let tokens = vocab.len() + self.added_tokens.len();
+        let limit = tokens.saturating_mul(2).saturating_add(SPARE_IDS);
+        let ids = vocab.values().copied().chain(self.added_tokens.iter().map(|token| token.id));
+        if let Some(id) = ids.max().filter(|id| *id as usize >= limit) {
+            return Err(malformed(format!("token id {id} in a vocabulary of {tokens} tokens")));
+        }
         let mut table = Table::default();
         let mut spelled: Vec<Spelled> = Vec::with_capacity(self.added_tokens.len());
         for token in &self.added_tokens {
@@ -313,6 +344,8 @@ impl File {
     }
 
     fn library(&self, model: ModelWrapper, alphabet: Alphabet) -> Result<Library, LoadError> {
+        self.normalizer.as_ref().map_or(Ok(()), check_normalizer)?;
+        self.pre_tokenizer.as_ref().map_or(Ok(()), check_cutter)?;
         let normalizer: Option<NormalizerWrapper> = part("normalizer", self.normalizer.as_ref())?;
         let cutter: Option<PreTokenizerWrapper> =
             part("pre_tokenizer", self.pre_tokenizer.as_ref())?;

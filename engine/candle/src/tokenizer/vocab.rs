@@ -5,13 +5,16 @@ use std::{
     ops::Range,
 };
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use hearth_engine_api::LoadError;
 
 use super::malformed;
 
 /// Ids above this are refused: no known model comes near, and tables are indexed by id.
 pub(super) const MAX_TOKENS: usize = 1 << 22;
+/// The tokens recognised by their spelling, together. Those in use have up to a third.
+const MAX_SPELLED_BYTES: usize = 256 << 10;
+const FAST_SPELLED_BYTES: usize = 4 << 10;
 
 /// How a token may come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +141,17 @@ impl Matcher {
         if tokens.is_empty() {
             return Ok(Self::default());
         }
+        let bytes: usize = tokens.iter().map(|token| token.text.len()).sum();
+        if bytes > MAX_SPELLED_BYTES {
+            return Err(malformed(format!(
+                "special tokens of {bytes} bytes; up to {MAX_SPELLED_BYTES} are possible"
+            )));
+        }
+        // By itself the library would choose what is fastest, at a kilobyte for each byte looked for.
+        let kind = (bytes > FAST_SPELLED_BYTES).then_some(AhoCorasickKind::ContiguousNFA);
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            .kind(kind)
             .build(tokens.iter().map(|t| t.text.as_str()))
             .map_err(|e| malformed(format!("special tokens cannot be indexed: {e}")))?;
         Ok(Self { tokens, automaton: Some(automaton) })

@@ -88,11 +88,7 @@ impl SafetensorsHeader {
     }
 }
 
-fn read_exact(
-    reader: &mut impl Read,
-    buffer: &mut [u8],
-    path: &Path,
-) -> Result<(), LoadError> {
+fn read_exact(reader: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<(), LoadError> {
     reader.read_exact(buffer).map_err(|source| match source.kind() {
         ErrorKind::UnexpectedEof => malformed("the file ends in its header"),
         _ => io_error(path, source),
