@@ -39,7 +39,7 @@ fn cases(path: &Path) -> Vec<Case> {
 }
 
 /// A toy's files in a folder where they can be changed.
-fn copy_of(toy: &str, folder: &Path) -> PathBuf {
+pub(crate) fn copy_of(toy: &str, folder: &Path) -> PathBuf {
     let (from, to) = (data().join(toy), folder.join(toy));
     fs::create_dir_all(to.join("1_Pooling")).unwrap();
     for name in [

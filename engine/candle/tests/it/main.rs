@@ -16,6 +16,7 @@ mod embedding;
 mod families;
 mod formats;
 mod golden;
+mod hostile;
 mod inspection;
 mod template;
 mod tokenizer;
