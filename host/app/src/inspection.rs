@@ -2,14 +2,16 @@
 
 use std::{ops::ControlFlow, path::Path};
 
+use hearth_engine_api::{Embedder as _, LoadOptions};
 use hearth_engine_candle::{
+    CandleEmbedder,
     inspect::{self, InspectError},
     template::{RenderFileError, TemplateError, render_file},
     tokenizer::Tokenizer,
 };
 use hearth_session::{ErrorKind, ImportEntry, ImportReport, UserError};
 
-pub use hearth_engine_api::KvFormat;
+pub use hearth_engine_api::{Embedding, KvFormat, TextRole};
 pub use hearth_engine_candle::inspect::{Bench, BenchOptions, IdsLine, Probe};
 
 /// What would become of each message or file of an import; nothing is kept.
@@ -62,6 +64,28 @@ impl Vocabulary {
     /// Where the line is no such JSON or the vocabulary cannot spell it.
     pub fn ids(&self, line: &str) -> Result<IdsLine, UserError> {
         inspect::tokenize_line(&self.0, line).map_err(mapped)
+    }
+}
+
+/// A sentence encoder.
+pub struct SentenceEncoder(CandleEmbedder);
+
+impl SentenceEncoder {
+    /// The encoder in a folder as sentence-transformers writes them.
+    ///
+    /// # Errors
+    /// Where there is none, it is damaged or does not fit into memory.
+    pub fn open(path: &Path) -> Result<Self, UserError> {
+        let mut go_on = |_share: f32| ControlFlow::Continue(());
+        Ok(Self(CandleEmbedder::load(path, &LoadOptions::default(), &mut go_on)?))
+    }
+
+    /// The vectors of `texts`, in their order.
+    ///
+    /// # Errors
+    /// Where the vocabulary cannot spell a text, or the numerics fail.
+    pub fn embed(&mut self, texts: &[String], role: TextRole) -> Result<Vec<Embedding>, UserError> {
+        Ok(self.0.embed(texts, role)?)
     }
 }
 

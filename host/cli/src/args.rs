@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use hearth_app::inspection::KvFormat;
+use hearth_app::inspection::{KvFormat, TextRole};
 use hearth_session::{Capability, DocumentKind};
 
 const EXIT_CODES: &str = "\
@@ -236,6 +236,20 @@ pub(crate) enum ModelVerb {
         #[arg(long)]
         now: Option<String>,
     },
+    /// Vectors of texts by a sentence encoder, as JSON lines; needs no vault.
+    Embed {
+        /// The encoder's folder, or the .safetensors file in it.
+        path: PathBuf,
+        /// A text; may be repeated.
+        #[arg(long, required_unless_present = "lines")]
+        text: Vec<String>,
+        /// Each line of this file is a text; after those given by --text.
+        #[arg(long, value_name = "FILE")]
+        lines: Option<PathBuf>,
+        /// What the texts are for; some encoders want to be told.
+        #[arg(long, default_value = "plain")]
+        role: Role,
+    },
     /// Measure speed and memory; needs no vault.
     Bench {
         /// The model.
@@ -275,6 +289,27 @@ impl From<Kv> for KvFormat {
             Kv::F32 => Self::F32,
             Kv::F16 => Self::F16,
             Kv::Q8 => Self::Q8,
+        }
+    }
+}
+
+/// What a text is for.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    /// Nothing said.
+    Plain,
+    /// It is looked for.
+    Query,
+    /// It is looked through.
+    Document,
+}
+
+impl From<Role> for TextRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Plain => Self::Plain,
+            Role::Query => Self::Query,
+            Role::Document => Self::Document,
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args, out: &Out) -> Outcome {
             verb @ (ModelVerb::Probe { .. }
             | ModelVerb::Tokenize { .. }
             | ModelVerb::Template { .. }
+            | ModelVerb::Embed { .. }
             | ModelVerb::Bench { .. }),
         ) => inspect::model(verb, out),
         Verb::Model(verb) => models::run(verb, &opener, out),

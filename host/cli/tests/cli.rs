@@ -231,6 +231,26 @@ fn templates_are_rendered_exactly() {
 }
 
 #[test]
+fn texts_are_embedded_in_their_order() {
+    let place = Place::new();
+    let toys =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/candle/tests/data/embedding");
+    let toy = toys.join("toy-bert-mean");
+    let lines = place.path("lines.txt");
+    std::fs::write(&lines, "so sunny\nthe weather\n").unwrap();
+    let ran = place.run(&["model", "embed", text(&toy), "--text", "dear", "--lines", text(&lines)]);
+    assert_eq!((ran.code, ran.lines.len()), (0, 3), "{}", ran.stderr);
+    assert_eq!(ran.lines[0]["vector"].as_array().unwrap().len(), 16);
+    let alone = place.run(&["model", "embed", text(&toy), "--text", "the weather"]);
+    let number = |line: &Value| line["vector"][3].as_f64().unwrap();
+    assert!((number(&alone.lines[0]) - number(&ran.lines[2])).abs() < 1e-5);
+    let query =
+        place.run(&["model", "embed", text(&toy), "--text", "the weather", "--role", "query"]);
+    assert!((number(&alone.lines[0]) - number(&query.lines[0])).abs() > 1e-3);
+    assert_eq!(place.run(&["model", "embed", text(&toy)]).code, 2);
+}
+
+#[test]
 fn damaged_models_are_refused_in_words() {
     let place = Place::new();
     let broken = place.path("broken.gguf");

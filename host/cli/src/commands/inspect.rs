@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use hearth_app::inspection::{self, BenchOptions, Vocabulary};
+use hearth_app::inspection::{self, BenchOptions, SentenceEncoder, TextRole, Vocabulary};
 use hearth_session::{ErrorKind, ImportState};
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 
 /// Longest line of JSON read from stdin.
 const LINE_LIMIT_BYTES: usize = 64 << 20;
+/// Texts embedded together: enough to find others of their length.
+const EMBED_AT_ONCE: usize = 256;
 
 /// `hearth import --check`: what would become of each message or file.
 pub(crate) fn check(path: &Path, out: Out) -> Outcome {
@@ -73,6 +75,9 @@ pub(crate) fn model(verb: ModelVerb, out: Out) -> Outcome {
             let rendering = inspection::template(&file, &context, now.as_deref())?;
             out.verbatim(&rendering);
         }
+        ModelVerb::Embed { path, text, lines, role } => {
+            return embed(&path, text, lines.as_deref(), role.into(), out);
+        }
         ModelVerb::Bench { file, prompt, generate, repeat, threads, kv } => {
             let options = BenchOptions {
                 prompt_tokens: prompt,
@@ -96,6 +101,29 @@ pub(crate) fn model(verb: ModelVerb, out: Out) -> Outcome {
             out.result(&bench, words);
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// A line for each text, in their order.
+fn embed(
+    path: &Path,
+    mut texts: Vec<String>,
+    lines: Option<&Path>,
+    role: TextRole,
+    out: Out,
+) -> Outcome {
+    if let Some(file) = lines {
+        let content = std::fs::read_to_string(file).map_err(|error| {
+            Failure::user(format!("{}: {error}.", file.display()), "It must be UTF-8 text.")
+        })?;
+        texts.extend(content.lines().map(str::to_owned));
+    }
+    let mut encoder = SentenceEncoder::open(path)?;
+    for some in texts.chunks(EMBED_AT_ONCE) {
+        for embedding in encoder.embed(some, role)? {
+            out.json(embedding);
+        }
     }
     Ok(())
 }
