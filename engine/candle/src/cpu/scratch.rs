@@ -60,7 +60,7 @@ impl Scratch {
 /// The same memory as a list of another lifetime: collecting from a vector's own iterator takes it over.
 fn reused<'b>(mut list: Vec<Segment<'_>>) -> Vec<Segment<'b>> {
     list.clear();
-    list.into_iter().filter_map(|_segment| None).collect()
+    list.into_iter().map_while(|_segment| None).collect()
 }
 
 /// The first `len` numbers of a buffer that grows as needed.
