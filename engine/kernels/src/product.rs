@@ -33,7 +33,7 @@ pub(crate) const PANEL: usize = 16;
 const LANES: usize = 16;
 
 /// Bytes of weights handed to a thread at a time, about.
-const CHUNK_BYTES: usize = 48 * 1024;
+const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Chunks that every thread should get at the least, so that none waits long for the last.
 const CHUNKS_PER_THREAD: usize = 6;
