@@ -21,8 +21,8 @@ use std::{
 
 use hearth_engine_api::{EngineError, LoadError};
 
-pub(crate) use decode::Decoding;
 pub use decode::DecodeStream;
+pub(crate) use decode::Decoding;
 
 use bpe::Library;
 use spm::SentencePiece;
