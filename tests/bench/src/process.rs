@@ -35,19 +35,18 @@ pub(crate) fn run(command: &mut Command) -> Result<Ran, BenchError> {
     let mut child = command.spawn().map_err(start_error)?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (status, wall, stdout, stderr) = thread::scope(|scope| {
+    let (wall, stdout, stderr) = thread::scope(|scope| {
         let watch = scope.spawn(|| watch(child.id(), &done, &peak));
         let stdout = scope.spawn(|| read_all(stdout));
         let stderr = scope.spawn(|| read_all(stderr));
-        // Pipes close when the program ends; `wait` then costs nothing and `child` stays free for the watch until then.
+        // Its pipes close when it ends.
         let stdout = stdout.join().unwrap_or_default();
         let stderr = stderr.join().unwrap_or_default();
         let wall = start.elapsed();
         done.store(true, Ordering::Relaxed);
         watch.thread().unpark();
-        (watch.join(), wall, stdout, stderr)
+        (wall, stdout, stderr)
     });
-    drop(status);
     let status = child.wait().map_err(start_error)?;
     if !status.success() {
         return Err(BenchError::Failed { program, reason: format!("{status}: {}", tail(&stderr)) });

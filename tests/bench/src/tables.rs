@@ -77,6 +77,9 @@ pub fn run(
 
 type Maker = fn(&mut Bench<'_>, &[ModelFile]) -> Result<Table, BenchError>;
 
+/// What a process took, by name.
+type Quantity = (&'static str, Better, f64);
+
 /// A run in progress.
 struct Bench<'a> {
     plan: &'a Plan,
@@ -93,7 +96,7 @@ impl Bench<'_> {
         model: &ModelFile,
         sides: &[Side],
         pass: Pass,
-        read: &dyn Fn(&Timed) -> Vec<(String, Better, f64)>,
+        read: &dyn Fn(&Timed) -> Vec<Quantity>,
     ) -> Result<Outcome, BenchError> {
         let mut outcome = Outcome::default();
         for round in 0..self.plan.rounds {
@@ -107,20 +110,14 @@ impl Bench<'_> {
                 let quantities = read(&timed);
                 self.tell(round, model, side.name(), &quantities);
                 for (name, better, value) in quantities {
-                    outcome.of(side.name(), &name, better).push(value);
+                    outcome.of(side.name(), name, better).push(value);
                 }
             }
         }
         Ok(outcome)
     }
 
-    fn tell(
-        &mut self,
-        round: usize,
-        model: &ModelFile,
-        side: &str,
-        what: &[(String, Better, f64)],
-    ) {
+    fn tell(&mut self, round: usize, model: &ModelFile, side: &str, what: &[Quantity]) {
         let figures: Vec<String> =
             what.iter().map(|(name, _, value)| format!("{name} {value:.2}")).collect();
         let load = machine::load_average().map_or(String::new(), |load| format!(" (load {load})"));

@@ -150,7 +150,7 @@ impl Drop for Server {
 fn body_of(answer: &str) -> Result<&str, &'static str> {
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("no end of the HTTP head")?;
     let mut lines = head.lines();
-    if !lines.next().is_some_and(|status| status.split(' ').nth(1) == Some("200")) {
+    if lines.next().is_none_or(|status| status.split(' ').nth(1) != Some("200")) {
         return Err("an HTTP status other than 200");
     }
     if lines.any(|line| line.to_ascii_lowercase().starts_with("transfer-encoding")) {

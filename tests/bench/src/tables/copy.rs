@@ -37,7 +37,7 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
                 let replays = subject::replay(model, name, round % 2 == 1, bench.plan.threads)?;
                 for (side, replay) in [(PLAIN, replays.plain), (GUESSED, replays.guessed)] {
                     let side = format!("{side}, {name}");
-                    bench.tell(round, model, &side, &[(RATE.into(), Better::More, replay.rate())]);
+                    bench.tell(round, model, &side, &[(RATE, Better::More, replay.rate())]);
                     outcome.of(&side, RATE, Better::More).push(replay.rate());
                 }
                 last = Some(replays);

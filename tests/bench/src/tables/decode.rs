@@ -31,7 +31,7 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
     for model in models {
         let outcome = bench.in_turn(model, &sides, PASS, &|timed| {
             let rates = timed.generate_secs.iter().map(|secs| PASS.generate as f64 / secs);
-            rates.map(|rate| (RATE.into(), Better::More, rate)).collect()
+            rates.map(|rate| (RATE, Better::More, rate)).collect()
         })?;
         for side in &sides {
             let mut row = vec![model.name.as_str().into(), side.name().into()];

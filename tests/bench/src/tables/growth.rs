@@ -27,9 +27,9 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
         let mut by_depth = Vec::with_capacity(DEPTHS.len());
         for depth in DEPTHS {
             by_depth.push(bench.in_turn(model, &sides, pass(depth), &|timed| {
-                let cost = |name: &str, secs: &[f64], tokens: usize| {
+                let cost = |name: &'static str, secs: &[f64], tokens: usize| {
                     let millis = secs.first().map(|secs| secs * 1e3 / tokens as f64);
-                    millis.map(|millis| (name.to_owned(), Better::Less, millis))
+                    millis.map(|millis| (name, Better::Less, millis))
                 };
                 let prompt = cost(PROMPT_COST, &timed.prompt_secs, PROMPT);
                 prompt

@@ -59,7 +59,7 @@ fn one_model(
     let mut last: Vec<(String, JobsTimed)> = Vec::new();
     for round in 0..bench.plan.rounds {
         let mut take = |bench: &mut Bench<'_>, side: String, timed: JobsTimed| {
-            bench.tell(round, model, &side, &[(SECS.into(), Better::Less, timed.secs)]);
+            bench.tell(round, model, &side, &[(SECS, Better::Less, timed.secs)]);
             outcome.of(&side, SECS, Better::Less).push(timed.secs);
             last.retain(|(other, _)| *other != side);
             last.push((side, timed));

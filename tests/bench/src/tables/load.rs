@@ -35,8 +35,8 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
             let pass = Pass { depth: 0, prompt, generate: 0, repeat: 1 };
             let outcome = bench.in_turn(model, &sides, pass, &|timed| {
                 let peak = timed.peak_bytes.map(|bytes| bytes as f64 / MIB);
-                let mut quantities = vec![(SECS.into(), Better::Less, timed.wall_secs)];
-                quantities.extend(peak.map(|peak| (PEAK.into(), Better::Less, peak)));
+                let mut quantities = vec![(SECS, Better::Less, timed.wall_secs)];
+                quantities.extend(peak.map(|peak| (PEAK, Better::Less, peak)));
                 quantities
             })?;
             let floor = (model.file_bytes + model.kv_bytes * prompt as u64) as f64 / MIB;

@@ -37,7 +37,7 @@ pub(super) fn table(bench: &mut Bench<'_>, models: &[ModelFile]) -> Result<Table
             let pass = Pass { depth: 0, prompt, generate: 0, repeat };
             let outcome = bench.in_turn(model, &sides, pass, &|timed| {
                 let names = [FIRST, SECOND].into_iter().zip(&timed.prompt_secs);
-                names.map(|(n, secs)| (n.into(), Better::More, prompt as f64 / secs)).collect()
+                names.map(|(n, secs)| (n, Better::More, prompt as f64 / secs)).collect()
             })?;
             for (name, label) in [(FIRST, "first"), (SECOND, "second")].into_iter().take(repeat) {
                 for side in &sides {
