@@ -27,7 +27,7 @@ fn tag_words(mut rest: &str) -> (usize, &str) {
         }
         rest = &rest[c.len_utf8()..];
         let is_word = c.is_alphanumeric() || c == '_';
-        words += usize::from(!c.is_whitespace() && !(is_word && in_word));
+        words += usize::from(!(c.is_whitespace() || is_word && in_word));
         in_word = is_word;
         if matches!(c, '"' | '\'') {
             rest = after_text(rest, c);
