@@ -77,17 +77,40 @@ fn an_answer_is_the_same_with_and_without_guessing() {
     assert!(accepted > 500, "{accepted}");
 }
 
+/// Answers `prompt` with the tokens of a given answer.
+fn replay(stage: &mut Stage, prompt: Vec<u32>, ids: &[u32]) {
+    let request = request(prompt.clone(), 5, Priority::Interactive);
+    let vocabulary = Vocabulary { tokenizer: &stage.tokenizer, ends: &[2] };
+    let making = (&mut stage.guides, vocabulary);
+    let answer = Answer::new(request, prompt, Vec::new(), CONTEXT, making).unwrap();
+    let terms = (Priority::Interactive, None);
+    stage.server.begin(RequestId(1), terms, answer.replaying(ids.to_vec())).unwrap();
+    stage.run();
+}
+
+#[test]
+fn characters_come_whole_however_many_tokens_they_are() {
+    let text = "zü€😀é!";
+    let bytes: Vec<u32> = text.bytes().map(|byte| 3 + u32::from(byte)).collect();
+    // Guessed tokens are told one by one as well.
+    for prompt in [vec![7, 8, 9], [&[7], bytes.as_slice(), bytes.as_slice()].concat()] {
+        let mut stage = Stage::new(100);
+        replay(&mut stage, prompt, &bytes);
+        let texts = stage.events.iter().filter_map(|(_, event)| match event {
+            GenerateEvent::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let expected = ["z", "", "ü", "", "", "€", "", "", "", "😀", "", "é", "!"];
+        assert_eq!(texts.collect::<Vec<_>>(), expected);
+        assert_eq!(stage.done[&1].text, text);
+    }
+}
+
 #[test]
 fn a_replayed_text_comes_out_as_it_went_in() {
     let mut stage = Stage::new(100);
-    let request = request(prompt(7, 100), 5, Priority::Interactive);
-    let vocabulary = Vocabulary { tokenizer: &stage.tokenizer, ends: &[2] };
     let ids: Vec<u32> = prompt(7, 100).into_iter().skip(40).take(50).collect();
-    let making = (&mut stage.guides, vocabulary);
-    let answer = Answer::new(request, prompt(7, 100), Vec::new(), CONTEXT, making).unwrap();
-    let terms = (Priority::Interactive, None);
-    stage.server.begin(RequestId(1), terms, answer.replaying(ids.clone())).unwrap();
-    stage.run();
+    replay(&mut stage, prompt(7, 100), &ids);
     assert_eq!(stage.done[&1].tokens, ids);
     // The prompt takes one pass, and a copied text far fewer than its tokens.
     assert!(stage.server.passes() < 20, "{}", stage.server.passes());
