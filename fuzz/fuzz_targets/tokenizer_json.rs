@@ -1,3 +1,4 @@
+//! Any bytes as a `tokenizer.json`: an error or a value, in bounded time and memory.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| hearth_fuzz::tokenizer_json(data));
