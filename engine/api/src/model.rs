@@ -48,7 +48,7 @@ impl MemoryEstimate {
 /// How to load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadOptions {
-    /// A context shorter than the model's own, to save memory.
+    /// The longest context wanted; a model made for less gets its own. By default its own, up to 8192 tokens.
     pub context_tokens: Option<u32>,
     /// Worker threads; the number of physical cores by default.
     pub threads: Option<usize>,

@@ -80,10 +80,10 @@ impl Checkpoint {
         let own = u32::try_from(self.config.context_tokens).unwrap_or(u32::MAX);
         match options.context_tokens {
             None => Ok(own.min(DEFAULT_CONTEXT_TOKENS)),
-            Some(asked) if (1..=own).contains(&asked) => Ok(asked),
-            Some(asked) => Err(LoadError::Unsupported {
-                what: format!("a context of {asked} tokens; this model takes 1 to {own}"),
+            Some(0) => Err(LoadError::Unsupported {
+                what: format!("a context of no tokens; this model takes 1 to {own}"),
             }),
+            Some(asked) => Ok(own.min(asked)),
         }
     }
 

@@ -199,6 +199,7 @@ fn models() -> ModelsView {
         models: vec![starter, own, gone],
         loaded: Some(LoadedModel { id: None, info }),
         loading: None,
+        load_options: LoadOptions::default(),
     }
 }
 

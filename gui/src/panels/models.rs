@@ -16,6 +16,8 @@ use crate::{
     words,
 };
 
+mod settings;
+
 /// The page.
 pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     page(
@@ -35,6 +37,8 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                 "A GGUF or safetensors file of a Llama, Mistral, Qwen, Phi-3 or Gemma, or its folder.",
             );
             add(ui, model, out);
+            section(ui, "How they run", "");
+            settings::show(ui, view, out);
         },
     );
 }

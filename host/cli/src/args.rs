@@ -1,6 +1,6 @@
 //! What can be asked on the command line.
 
-use std::path::PathBuf;
+use std::{num::ParseIntError, path::PathBuf, str::FromStr};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use hearth_app::inspection::{KvFormat, TextRole};
@@ -201,6 +201,21 @@ pub(crate) enum ModelVerb {
         /// Which.
         model: String,
     },
+    /// Show or change how models are loaded: memory for conversations, length of context, threads.
+    Settings {
+        /// The longest context in tokens; `auto` is the model's own, up to 8192.
+        #[arg(long, value_name = "TOKENS|auto")]
+        context: Option<Auto<u32>>,
+        /// Memory for keys and values of all requests in MiB; `auto` is two full contexts.
+        #[arg(long, value_name = "MIB|auto")]
+        kv_memory: Option<Auto<u32>>,
+        /// How keys and values are held.
+        #[arg(long)]
+        kv: Option<Kv>,
+        /// Threads that compute; `auto` is one for each physical core.
+        #[arg(long, value_name = "N|auto")]
+        threads: Option<Auto<usize>>,
+    },
     /// Say what a model file is and what memory it takes; needs no vault.
     Inspect {
         /// The file.
@@ -270,6 +285,18 @@ pub(crate) enum ModelVerb {
         #[arg(long, default_value = "f16")]
         kv: Kv,
     },
+}
+
+/// A number, or what the program finds best.
+#[derive(Clone, Copy)]
+pub(crate) struct Auto<T>(pub(crate) Option<T>);
+
+impl<T: FromStr<Err = ParseIntError>> FromStr for Auto<T> {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        if text == "auto" { Ok(Self(None)) } else { text.parse().map(|number| Self(Some(number))) }
+    }
 }
 
 /// Numbers that keys and values are held as.

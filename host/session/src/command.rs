@@ -6,6 +6,7 @@ use hearth_base::{
     Capability, ConversationId, DocumentId, FolderId, MessageId, ModelId, PluginId, SettingValue,
 };
 use hearth_broker::{PanelKey, ValueId};
+use hearth_engine_api::LoadOptions;
 use hearth_vault::{DocumentQuery, Passphrase};
 
 /// Names one command sent, for its events and for cancelling it.
@@ -167,6 +168,8 @@ pub enum Command {
     LoadModel(Option<ModelId>),
     /// Drops the loaded model.
     UnloadModel,
+    /// Sets how models are loaded from now on; the one that is loaded stays as it is until it is loaded again.
+    SetLoadOptions(LoadOptions),
     /// Forgets a model; its file stays.
     RemoveModel(ModelId),
     // --- everything ---

@@ -212,6 +212,7 @@ impl EventLoop {
             | Command::MarkModel { .. }
             | Command::LoadModel(_)
             | Command::UnloadModel
+            | Command::SetLoadOptions(_)
             | Command::RemoveModel(_) => self.model_command(ticket, command),
         }
     }
@@ -337,7 +338,10 @@ impl EventLoop {
             Change::ImportLog(log) => view.import_log = log.map(Arc::new),
             Change::Conversations(heads) => view.conversations = Arc::new(heads),
             Change::Activity(rows) => view.activity = Arc::new(rows),
-            Change::Models(models) => Arc::make_mut(&mut view.models).models = models,
+            Change::Models(models, options) => {
+                let shown = Arc::make_mut(&mut view.models);
+                (shown.models, shown.load_options) = (models, options);
+            }
             Change::Job(ticket, share, detail) => {
                 let jobs = Arc::make_mut(&mut view.jobs);
                 if let Some(job) = jobs.iter_mut().find(|job| job.ticket == ticket) {

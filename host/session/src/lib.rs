@@ -54,7 +54,9 @@ pub use hearth_base::{
 pub use hearth_broker::{
     PanelKey, PanelNode, PanelView, PluginNotice, ValueId, ValueState, ValueView,
 };
-pub use hearth_engine_api::{Backend, FakeBackend, MemoryEstimate, ModelInfo, StopReason, Usage};
+pub use hearth_engine_api::{
+    Backend, FakeBackend, KvFormat, LoadOptions, MemoryEstimate, ModelInfo, StopReason, Usage,
+};
 pub use hearth_vault::{
     AttachmentHead, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentKind,
     DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order, Passphrase, Speaker,

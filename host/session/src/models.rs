@@ -20,6 +20,13 @@ use crate::{
 /// The preference that names the default model: [`BUNDLED`] or a number.
 const DEFAULT_KEY: &str = "default-model";
 const BUNDLED: &str = "bundled";
+/// The preference that holds [`LoadOptions`] as TOML.
+const LOAD_OPTIONS_KEY: &str = "load-options";
+/// Least memory for keys and values: less holds no conversation worth the name.
+const LEAST_KV_BYTES: u64 = 16 << 20;
+/// Shortest context that may be asked for.
+const LEAST_CONTEXT_TOKENS: u32 = 256;
+const MOST_THREADS: usize = 1 << 10;
 /// Shares of a load that may wait to be shown.
 const SHARES: usize = 16;
 
@@ -40,6 +47,9 @@ impl EventLoop {
             Command::LoadModel(id) => {
                 self.model_waits = false;
                 self.load(ticket, Choice::This(id));
+            }
+            Command::SetLoadOptions(options) => {
+                self.spawn(ticket, move |task| set_load_options(task, options));
             }
             Command::UnloadModel => self.spawn(ticket, |task| async move {
                 unload(&task).await;
@@ -156,7 +166,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
 
 fn show(task: &Task) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
-    task.show(stamp, Change::Models(read(task)?));
+    task.show(stamp, Change::Models(read(task)?, load_options(task)?));
     Ok(())
 }
 
@@ -174,6 +184,46 @@ async fn add(task: Task, path: PathBuf) -> Result<Reply, UserError> {
         Ok(Reply::Model(id))
     })
     .await
+}
+
+/// How models are loaded. What an older or newer program wrote and this one cannot read counts as not said.
+pub(crate) fn load_options(task: &Task) -> Result<LoadOptions, UserError> {
+    let saved = task.vault().preference(LOAD_OPTIONS_KEY)?;
+    Ok(saved.and_then(|text| toml::from_str(&text).ok()).unwrap_or_default())
+}
+
+async fn set_load_options(task: Task, options: LoadOptions) -> Result<Reply, UserError> {
+    check_load_options(&options)?;
+    task.blocking(move |task| {
+        let text = toml::to_string(&options)
+            .map_err(|_never| UserError::internal("The settings could not be written."))?;
+        task.vault().set_preference(LOAD_OPTIONS_KEY, &text)?;
+        show(task)?;
+        Ok(Reply::Unit)
+    })
+    .await
+}
+
+fn check_load_options(options: &LoadOptions) -> Result<(), UserError> {
+    if options.context_tokens.is_some_and(|tokens| tokens < LEAST_CONTEXT_TOKENS) {
+        return Err(UserError::user(
+            "That context is too short to work with.",
+            format!("Ask for {LEAST_CONTEXT_TOKENS} tokens or more."),
+        ));
+    }
+    if options.kv_bytes.is_some_and(|bytes| bytes < LEAST_KV_BYTES) {
+        return Err(UserError::user(
+            "That is too little memory for a conversation.",
+            format!("Allow {} MiB or more.", LEAST_KV_BYTES >> 20),
+        ));
+    }
+    if options.threads.is_some_and(|threads| threads == 0 || threads > MOST_THREADS) {
+        return Err(UserError::user(
+            "That number of threads is not possible.",
+            format!("Choose 1 to {MOST_THREADS}; as many as there are processor cores is best."),
+        ));
+    }
+    Ok(())
 }
 
 /// Takes down the user's judgement; what the model says from now on is labelled by it.
@@ -221,16 +271,12 @@ async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
         door = task.ctx.model_door.lock() => door,
         () = task.cancel.cancelled() => return Err(UserError::cancelled("Loading was stopped.")),
     };
-    let wanted = task.blocking(move |task| find(task, &choice)).await?;
+    let (wanted, options) =
+        task.blocking(move |task| Ok((find(task, &choice)?, load_options(task)?))).await?;
     // Until the new one is there: no answer may be taken for another model's.
     let before = task.room.tell_model(None);
     let (sender, mut shares) = mpsc::channel(SHARES);
-    let loading = task.ctx.engine.load(
-        wanted.path.clone(),
-        LoadOptions::default(),
-        sender,
-        task.cancel.flag(),
-    );
+    let loading = task.ctx.engine.load(wanted.path.clone(), options, sender, task.cancel.flag());
     tokio::pin!(loading);
     task.show_async(Change::Loading(task.ticket, 0.0)).await;
     let result = loop {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hearth_base::{ConversationId, FolderId, PluginId};
 use hearth_broker::{PickQuestion, PluginNotice};
-use hearth_engine_api::ModelInfo;
+use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{AuditRow, ConversationHead, Document, Folder, ImportEntry};
 use tokio::sync::oneshot;
 
@@ -81,8 +81,8 @@ pub(crate) enum Change {
     Plugins(Vec<PluginView>),
     /// What plugins did.
     Activity(Vec<AuditRow>),
-    /// Models were read.
-    Models(Vec<ModelView>),
+    /// Models were read, and how they are to be loaded.
+    Models(Vec<ModelView>, LoadOptions),
     /// A load has begun or come further.
     Loading(Ticket, f32),
     /// A load has ended, perhaps without a model; `None` leaves the loaded one.
@@ -119,7 +119,7 @@ impl Change {
             Self::Conversation(_) => Slot::Conversation,
             Self::Plugins(_) => Slot::Plugins,
             Self::Activity(_) => Slot::Activity,
-            Self::Models(_) => Slot::Models,
+            Self::Models(..) => Slot::Models,
             _ => return None,
         })
     }

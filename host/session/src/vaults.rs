@@ -235,7 +235,7 @@ fn first_look(ctx: &Arc<Ctx>, room: &Room) -> Result<Vec<Change>, UserError> {
     changes.push(Change::Folders(room.vault.folders()?));
     changes.push(library::first_page(&task)?);
     changes.push(Change::Conversations(room.vault.conversations()?));
-    changes.push(Change::Models(models::read(&task)?));
+    changes.push(Change::Models(models::read(&task)?, models::load_options(&task)?));
     changes.push(Change::Activity(room.vault.audit_rows(None, plugins::ACTIVITY_ROWS)?));
     Ok(changes)
 }

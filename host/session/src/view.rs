@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use hearth_base::{ConversationId, FolderId, Grant, Manifest, ModelId, PluginId, SettingValue};
 use hearth_broker::{PanelView, PluginNotice};
-use hearth_engine_api::ModelInfo;
+use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
     AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery, Folder,
     ImportEntry,
@@ -137,6 +137,8 @@ pub struct ModelsView {
     pub loaded: Option<LoadedModel>,
     /// The load under way and its share.
     pub loading: Option<(Ticket, f32)>,
+    /// How models are loaded.
+    pub load_options: LoadOptions,
 }
 
 /// A model that can be loaded.

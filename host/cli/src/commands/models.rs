@@ -1,10 +1,12 @@
-//! `hearth model list`, `add`, `remove`, `use`, `inspect`.
+//! `hearth model list`, `add`, `remove`, `use`, `settings`, `inspect`.
 
-use hearth_session::{Command, Event, MemoryEstimate, ModelId, ModelInfo, Reply};
+use hearth_session::{
+    Command, Event, KvFormat, LoadOptions, MemoryEstimate, ModelId, ModelInfo, Reply,
+};
 use serde_json::json;
 
 use crate::{
-    args::{ModelVerb, Secrecy},
+    args::{Auto, ModelVerb, Secrecy},
     render::Out,
     shell::{Failure, Opener, Outcome, Shell},
 };
@@ -51,6 +53,27 @@ pub(crate) fn run(verb: ModelVerb, opener: &Opener, out: Out) -> Outcome {
             known(&shell, id)?;
             shell.run(Command::RemoveModel(ModelId(id)))?;
             out.result(json!({"removed": id}), format!("Forgot model {id}; its file stays."));
+        }
+        ModelVerb::Settings { context, kv_memory, kv, threads } => {
+            let shell = opener.unlocked()?;
+            let mut options = shell.view().models.load_options.clone();
+            let before = options.clone();
+            if let Some(Auto(context)) = context {
+                options.context_tokens = context;
+            }
+            if let Some(Auto(mib)) = kv_memory {
+                options.kv_bytes = mib.map(|mib| u64::from(mib) << 20);
+            }
+            if let Some(kv) = kv {
+                options.kv_format = kv.into();
+            }
+            if let Some(Auto(threads)) = threads {
+                options.threads = threads;
+            }
+            if options != before {
+                shell.run(Command::SetLoadOptions(options.clone()))?;
+            }
+            out.result(json!({"load_options": options}), settings_words(&options));
         }
         ModelVerb::Use { model } => choose(&opener.unlocked()?, &model, out)?,
         _ => {}
@@ -112,6 +135,21 @@ fn known(shell: &Shell, id: i64) -> Outcome {
     } else {
         Err(Failure::user(format!("There is no model {id}."), "See `hearth model list`."))
     }
+}
+
+fn settings_words(options: &LoadOptions) -> String {
+    let or_auto = |value: Option<String>| value.unwrap_or_else(|| "auto".into());
+    let kv = match options.kv_format {
+        KvFormat::F32 => "f32",
+        KvFormat::F16 => "f16",
+        KvFormat::Q8 => "q8",
+    };
+    format!(
+        "context {}, {} of keys and values as {kv}, threads {}; holds for models loaded from now on",
+        or_auto(options.context_tokens.map(|tokens| format!("{tokens} tokens"))),
+        or_auto(options.kv_bytes.map(|bytes| format!("{} MiB", bytes >> 20))),
+        or_auto(options.threads.map(|threads| threads.to_string())),
+    )
 }
 
 fn inspection_words(info: &ModelInfo, memory: &MemoryEstimate) -> String {
