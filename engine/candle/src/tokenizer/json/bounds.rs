@@ -48,7 +48,7 @@ const CUTTERS: [&str; 12] = [
 /// Checks a normaliser as the file has it.
 pub(super) fn check_normalizer(part: &Value) -> Result<(), LoadError> {
     let mut growth = 1usize;
-    for step in steps(part, "normalizers", &NORMALIZERS)? {
+    for step in steps(part, "normalizer", "normalizers", &NORMALIZERS)? {
         if type_of(step) == "Replace" {
             growth = growth.saturating_mul(replacement_growth(step)?);
         }
@@ -67,7 +67,7 @@ pub(super) fn check_normalizer(part: &Value) -> Result<(), LoadError> {
 
 /// Checks a cutter as the file has it.
 pub(super) fn check_cutter(part: &Value) -> Result<(), LoadError> {
-    for step in steps(part, "pretokenizers", &CUTTERS)? {
+    for step in steps(part, "pre_tokenizer", "pretokenizers", &CUTTERS)? {
         if let Some(pattern) = step.pointer("/pattern/Regex").and_then(Value::as_str) {
             check_pattern(pattern)?;
         }
@@ -79,19 +79,24 @@ pub(super) fn check_cutter(part: &Value) -> Result<(), LoadError> {
 }
 
 /// A part and all in it, flat.
-fn steps<'v>(part: &'v Value, list: &str, known: &[&str]) -> Result<Vec<&'v Value>, LoadError> {
+fn steps<'v>(
+    part: &'v Value,
+    name: &str,
+    list: &str,
+    known: &[&str],
+) -> Result<Vec<&'v Value>, LoadError> {
     let mut found = vec![part];
     let mut next = 0;
     while let Some(step) = found.get(next).copied() {
         let kind = type_of(step);
         if !known.contains(&kind) {
             return Err(LoadError::Unsupported {
-                what: format!("{kind:?} among the tokenizer's {list}"),
+                what: format!("the tokenizer's {name}: {kind:?}"),
             });
         }
         found.extend(step.get(list).and_then(Value::as_array).into_iter().flatten());
         if found.len() > MAX_STEPS {
-            return Err(malformed(format!("a tokenizer with over {MAX_STEPS} {list}")));
+            return Err(malformed(format!("the tokenizer's {name} has over {MAX_STEPS} steps")));
         }
         next += 1;
     }
