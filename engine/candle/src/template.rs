@@ -121,24 +121,24 @@ impl ChatTemplate {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(TemplateError::TooLong { limit_bytes: MAX_SOURCE_BYTES });
         }
-        if bounds::longest_tag_words(source) > MAX_TAG_WORDS {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        let syntax = syntax.map_err(broken)?;
+        let text = python::without_generation_marks(source);
+        if bounds::longest_tag_words(&text, syntax.clone()) > MAX_TAG_WORDS {
             return Err(TemplateError::Broken {
                 line: None,
                 what: format!("an expression of over {MAX_TAG_WORDS} words"),
                 reason: String::new(),
             });
         }
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(broken)?);
+        environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_RECURSION);
         environment.set_unknown_method_callback(python::method);
         environment.add_filter("tojson", python::to_json);
         environment.add_function("raise_exception", raise_exception);
-        environment
-            .add_template_owned(NAME, python::without_generation_marks(source))
-            .map_err(broken)?;
+        environment.add_template_owned(NAME, text).map_err(broken)?;
         Ok(Self {
             environment: Arc::new(environment),
             source: source.to_owned(),
