@@ -500,7 +500,8 @@ fn templates_without_bottom_are_refused() {
     }
     for many in ["-", "not ", "(", "[", "1+", "1 if 1 else "] {
         rendered(many, &format!("{{{{ {}1 }}}}", many.repeat(140))).ok();
-        rendered(many, &format!("{{{{ {}1 }}}}", many.repeat(450))).ok();
+        rendered(many, &format!("{{{{ {}1 }}}}", many.repeat(490))).ok();
+        rendered(many, &format!("{{{{ {}1 }}}}", many.repeat(990))).ok();
     }
     rendered("filters", &format!("{{{{ 1{} }}}}", "|string".repeat(100_000))).ok();
     rendered("sums", &format!("{{{{ 1{} }}}}", "+1".repeat(100_000))).ok();
