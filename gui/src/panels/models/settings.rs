@@ -48,17 +48,19 @@ fn form(ui: &mut Ui, options: &mut LoadOptions) {
         Some(bytes) => words::bytes(bytes),
     };
     pick(ui, "Memory for what was read", &mut options.kv_bytes, MEMORIES, memory);
-    ui.label("Kept as");
+    let name = ui.label("Kept as");
     let title = |format: KvFormat| match format {
         KvFormat::F16 => "16-bit numbers",
         KvFormat::Q8 => "8-bit numbers: half the memory, nearly as exact",
         KvFormat::F32 => "32-bit numbers: twice the memory",
     };
-    ComboBox::from_id_salt("Kept as").selected_text(title(options.kv_format)).show_ui(ui, |ui| {
+    let list = ComboBox::from_id_salt("Kept as").selected_text(title(options.kv_format));
+    let shown = list.show_ui(ui, |ui| {
         for format in [KvFormat::F16, KvFormat::Q8, KvFormat::F32] {
             ui.selectable_value(&mut options.kv_format, format, title(format));
         }
     });
+    shown.response.labelled_by(name.id);
     ui.end_row();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = |count: Option<usize>| match count {
@@ -77,11 +79,13 @@ fn pick<T: Copy + PartialEq>(
     values: impl IntoIterator<Item = T>,
     words: impl Fn(Option<T>) -> String,
 ) {
-    ui.label(title);
-    ComboBox::from_id_salt(title).selected_text(words(*value)).show_ui(ui, |ui| {
+    let name = ui.label(title);
+    let list = ComboBox::from_id_salt(title).selected_text(words(*value));
+    let shown = list.show_ui(ui, |ui| {
         for choice in std::iter::once(None).chain(values.into_iter().map(Some)) {
             ui.selectable_value(value, choice, words(choice));
         }
     });
+    shown.response.labelled_by(name.id);
     ui.end_row();
 }
