@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use hearth_engine_api::{KvFormat, Priority, Report, RequestId};
 
 use super::*;
+use hearth_engine_candle::measure::{Jobs, Subject};
+
 use crate::data::test_data;
 
 /// Runs all requests side by side, each begun some steps after the one before.
@@ -157,4 +159,32 @@ fn the_starter_model_says_the_same_with_and_without_guessing() {
         }
     }
     assert!(accepted > 0);
+}
+
+#[test]
+fn what_is_measured_is_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("toy.gguf");
+    let long = DecoderConfig { context_tokens: 700, ..config() };
+    Toy::new(long).write_gguf(&path, GgmlDType::F32, &[]);
+    let mut subject = Subject::load(&path, &LoadOptions::default()).unwrap();
+    let copied = "ban one two three four none no ban two";
+    let prompt = format!("a {copied} b {copied} c {copied}");
+    let plain = subject.replay(&prompt, copied, false).unwrap();
+    assert_eq!((plain.tokens_per_pass, plain.drafted_tokens, plain.accepted_tokens), (1.0, 0, 0));
+    assert_eq!(plain.passes, u64::from(plain.answer_tokens) - 1);
+    let guessed = subject.replay(&prompt, copied, true).unwrap();
+    assert_eq!(guessed.answer_tokens, plain.answer_tokens);
+    assert!(guessed.tokens_per_pass > 1.5, "{guessed:?}");
+
+    let tails = (0..20).map(|n| format!(" no {n}")).collect();
+    let head = "none ban one two three four. ".repeat(6);
+    let mut jobs = Jobs { head, tails, answer_tokens: 5, share_head: false, speculate: true };
+    let apart = subject.many_jobs(&jobs).unwrap();
+    assert_eq!((apart.jobs, apart.answer_tokens, apart.cached_tokens), (20, 100, 0));
+    jobs.share_head = true;
+    let together = subject.many_jobs(&jobs).unwrap();
+    assert_eq!(together.prompt_tokens, apart.prompt_tokens);
+    assert!(together.cached_tokens * 2 > together.prompt_tokens, "{together:?}");
+    assert!(together.passes > 0);
 }
