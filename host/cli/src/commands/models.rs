@@ -145,7 +145,7 @@ fn settings_words(options: &LoadOptions) -> String {
         KvFormat::Q8 => "q8",
     };
     format!(
-        "context {}, {} of keys and values as {kv}, threads {}; holds for models loaded from now on",
+        "context {}; memory for keys and values {}, held as {kv}; threads {}; holds for models loaded from now on",
         or_auto(options.context_tokens.map(|tokens| format!("{tokens} tokens"))),
         or_auto(options.kv_bytes.map(|bytes| format!("{} MiB", bytes >> 20))),
         or_auto(options.threads.map(|threads| threads.to_string())),
