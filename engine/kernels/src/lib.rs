@@ -1,5 +1,5 @@
 //! Arithmetic of inference on the processor: products with quantised matrices as they lie in a model's file, attention over
-//! paged keys and values, norms and the like, on a team of threads.
+//! paged keys and values, norms and the like, on a team of threads. And of training, in [`train`].
 //!
 //! It knows no model, no tokenizer and no file format beyond the layout of a tensor's blocks. All `unsafe` code of the engine
 //! stands here, behind safe functions that check shapes.
@@ -23,6 +23,7 @@ mod product;
 mod scatter;
 mod simd;
 mod team;
+pub mod train;
 
 pub use activations::{Activations, Forms};
 pub use attention::{AttentionConfig, Segment, attention};
