@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::AdapterUse;
+
 /// Who speaks a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,6 +173,8 @@ pub struct GenerateRequest {
     pub logprobs: Option<u32>,
     /// Guess tokens ahead where the answer repeats what was said. That changes how long it takes, never what comes out.
     pub speculate: bool,
+    /// Adapters that the model runs with for this request, their parts added up; none is the model as it is.
+    pub adapters: Vec<AdapterUse>,
 }
 
 /// Most tokens whose probabilities [`GenerateRequest::logprobs`] may ask for.
@@ -190,6 +194,7 @@ impl GenerateRequest {
             logit_bias: Vec::new(),
             logprobs: None,
             speculate: true,
+            adapters: Vec::new(),
         }
     }
 }
