@@ -200,6 +200,15 @@ pub struct ExampleLoss {
     pub tokens: u64,
 }
 
+/// What an adapter goes with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Hash of the base model's weights, hex.
+    pub base: String,
+    /// Hash of its chat template, hex; `None` where it has none.
+    pub template: Option<String>,
+}
+
 /// Files that adapters travel as, beside peft's own two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -213,6 +222,24 @@ pub enum AdapterFormat {
 /// Trains adapters, and does what else there is to do with them. Every call may take long and computes on its caller's
 /// thread.
 pub trait Tuner: Send + Sync + 'static {
+    /// Tells models apart.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    fn fingerprint(&self, base: &Path) -> Result<Fingerprint, LoadError>;
+
+    /// Settings that do well with a base model and so much to learn; the rest of `wishes` (budget, precision, threads,
+    /// seed) stays as it is.
+    ///
+    /// # Errors
+    /// [`TuneError`].
+    fn recommend(
+        &self,
+        base: &Path,
+        learnt_tokens: u64,
+        wishes: &TuneSettings,
+    ) -> Result<TuneSettings, TuneError>;
+
     /// How examples come to tokens with a base model: the very tokens that training reads.
     ///
     /// # Errors
