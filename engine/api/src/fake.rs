@@ -1,5 +1,7 @@
 //! A backend without weights, for tests above this floor.
 
+mod tuner;
+
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use crate::{
@@ -7,6 +9,8 @@ use crate::{
     LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, Report, RequestId, StopReason,
     Usage,
 };
+
+pub use tuner::FakeTuner;
 
 /// Answers under way at once.
 const MOST_RUNNING: usize = 16;

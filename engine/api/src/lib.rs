@@ -2,7 +2,7 @@
 //!
 //! This crate holds no tensors and reads no files. [`Backend`] loads models, [`LanguageModel`] runs one,
 //! [`Engine`] owns a backend on a thread of its own and is what the rest of the program talks to; [`Tuner`] trains adapters.
-//! [`FakeBackend`] is a deterministic stand-in for tests above this floor.
+//! [`FakeBackend`] and [`FakeTuner`] are deterministic stand-ins for tests above this floor.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -19,7 +19,7 @@ pub use adapter::{AdapterError, AdapterFile, AdapterSlot, AdapterUse};
 pub use embed::{Embedder, EmbedderInfo, Embedding, Pooling, TextRole};
 pub use engine::{Engine, Generation};
 pub use error::{EngineError, LoadError};
-pub use fake::FakeBackend;
+pub use fake::{FakeBackend, FakeTuner};
 pub use model::{
     Backend, KvFormat, LanguageModel, LoadOptions, MemoryEstimate, ModelInfo, Report, RequestId,
 };
@@ -28,7 +28,7 @@ pub use request::{
     MAX_LOGPROBS, Priority, Prompt, Role, Sampling, StopReason, TokenLogprobs, Usage,
 };
 pub use tune::{
-    AdapterFormat, Budget, Checkpoint, Directive, Example, ExampleLoss, ExampleTokens,
+    AdapterFormat, Budget, Checkpoint, Directive, Example, ExampleLoss, ExampleTokens, Fingerprint,
     LoraSettings, LossOn, Precision, StepReport, Target, TuneError, TuneEstimate, TuneJob,
     TuneObserver, TuneOutcome, TuneSettings, Tuned, Tuner,
 };
