@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Backend, EngineError, GenerateEvent, GenerateRequest, Generated, LoadError, LoadOptions,
-    MemoryEstimate, ModelInfo, Priority, Prompt,
+    AdapterError, AdapterFile, AdapterSlot, Backend, EngineError, GenerateEvent, GenerateRequest,
+    Generated, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Priority, Prompt,
 };
 
 mod queue;
@@ -107,6 +107,28 @@ impl Engine {
     pub async fn unload(&self) {
         let (reply, answer) = oneshot::channel();
         self.queue.push_first(Job::Unload(reply));
+        answer.await.ok();
+    }
+
+    /// Makes an adapter ready for the loaded model's requests, in place of one that `slot` may hold. Another model that is
+    /// loaded has none.
+    ///
+    /// # Errors
+    /// [`AdapterError`], `NoModel` where none is loaded; the slot is as it was then.
+    pub async fn add_adapter(
+        &self,
+        slot: AdapterSlot,
+        file: AdapterFile,
+    ) -> Result<(), AdapterError> {
+        let (reply, answer) = oneshot::channel();
+        self.push(Job::AddAdapter(slot, file, reply));
+        answer.await.unwrap_or(Err(AdapterError::EngineGone))
+    }
+
+    /// Forgets an adapter. Requests that run with it run on with it; those that still wait are refused.
+    pub async fn remove_adapter(&self, slot: AdapterSlot) {
+        let (reply, answer) = oneshot::channel();
+        self.push(Job::RemoveAdapter(slot, reply));
         answer.await.ok();
     }
 

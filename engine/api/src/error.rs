@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::AdapterSlot;
+
 /// Why a model could not be loaded or inspected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -99,4 +101,12 @@ pub enum EngineError {
     /// The work was lost: the model crashed and was unloaded, or the engine has shut down.
     #[error("the model crashed, or the engine has shut down")]
     EngineGone,
+}
+
+impl EngineError {
+    /// The refusal of a request that names an adapter which is not there.
+    pub fn unknown_adapter(slot: AdapterSlot) -> Self {
+        let reason = format!("no adapter {} is at hand; add it to the loaded model first", slot.0);
+        Self::Invalid { reason }
+    }
 }

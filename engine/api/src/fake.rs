@@ -2,12 +2,12 @@
 
 mod tuner;
 
-use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Backend, Constraint, EngineError, GenerateEvent, GenerateRequest, Generated, LanguageModel,
-    LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt, Report, RequestId, StopReason,
-    Usage,
+    AdapterError, AdapterFile, AdapterSlot, Backend, Constraint, EngineError, GenerateEvent,
+    GenerateRequest, Generated, LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo,
+    Prompt, Report, RequestId, StopReason, Usage,
 };
 
 pub use tuner::FakeTuner;
@@ -18,6 +18,9 @@ const MOST_RUNNING: usize = 16;
 type Script = dyn Fn(&Prompt) -> String + Send + Sync;
 
 /// Answers from a function of the prompt, one word an event. A token is a word with the space before it.
+///
+/// With adapters an answer begins with their names and strengths: `[adapter-3 * 0.5] `. Any bytes will do for an adapter,
+/// but none are a damaged one.
 #[derive(Clone)]
 pub struct FakeBackend {
     script: Arc<Script>,
@@ -95,13 +98,19 @@ impl Backend for FakeBackend {
         if on_progress(1.0).is_break() {
             return Err(LoadError::Cancelled);
         }
-        Ok(Box::new(FakeModel { backend: self.clone(), info: self.info(), running: Vec::new() }))
+        Ok(Box::new(FakeModel {
+            backend: self.clone(),
+            info: self.info(),
+            adapters: BTreeSet::new(),
+            running: Vec::new(),
+        }))
     }
 }
 
 struct FakeModel {
     backend: FakeBackend,
     info: ModelInfo,
+    adapters: BTreeSet<AdapterSlot>,
     running: Vec<Run>,
 }
 
@@ -170,6 +179,18 @@ impl LanguageModel for FakeModel {
         MOST_RUNNING
     }
 
+    fn add_adapter(&mut self, slot: AdapterSlot, file: &AdapterFile) -> Result<(), AdapterError> {
+        if file.weights.is_empty() {
+            return Err(AdapterError::Malformed { reason: "it has no weights".into() });
+        }
+        self.adapters.insert(slot);
+        Ok(())
+    }
+
+    fn remove_adapter(&mut self, slot: AdapterSlot) {
+        self.adapters.remove(&slot);
+    }
+
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
         let prompt_tokens = self.count_tokens(&request.prompt)?;
         let context_tokens = self.info.context_tokens;
@@ -221,10 +242,22 @@ impl LanguageModel for FakeModel {
 }
 
 impl FakeModel {
+    /// What tells that a request runs with adapters.
+    fn adapted(&self, request: &GenerateRequest) -> Result<String, EngineError> {
+        let names = request.adapters.iter().map(|adapter| match adapter.slot {
+            slot if self.adapters.contains(&slot) => {
+                Ok(format!("[adapter-{} * {}] ", slot.0, adapter.strength))
+            }
+            slot => Err(EngineError::unknown_adapter(slot)),
+        });
+        names.collect()
+    }
+
     fn answer(&self, request: &GenerateRequest) -> Result<String, EngineError> {
         let wish = (self.backend.script)(&request.prompt);
+        let adapted = self.adapted(request)?;
         match &request.constraint {
-            None => Ok(wish),
+            None => Ok(adapted + &wish),
             Some(Constraint::OneOf(options)) => {
                 let fallback = options.first().cloned().ok_or_else(|| EngineError::Invalid {
                     reason: "no options to choose from".into(),

@@ -4,7 +4,10 @@ use std::{ops::ControlFlow, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineError, GenerateEvent, GenerateRequest, Generated, LoadError, Prompt};
+use crate::{
+    AdapterError, AdapterFile, AdapterSlot, EngineError, GenerateEvent, GenerateRequest, Generated,
+    LoadError, Prompt,
+};
 
 /// What is known of a model from its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,11 +132,20 @@ pub trait LanguageModel {
     /// Background requests that are worth beginning at once; more would wait for these.
     fn most_running(&self) -> usize;
 
+    /// Makes an adapter ready for requests, in place of one that `slot` may hold.
+    ///
+    /// # Errors
+    /// [`AdapterError`] where it is damaged, does not fit the model or cannot be applied whole; the slot is as it was then.
+    fn add_adapter(&mut self, slot: AdapterSlot, file: &AdapterFile) -> Result<(), AdapterError>;
+
+    /// Forgets an adapter. Requests taken on with it run on with it.
+    fn remove_adapter(&mut self, slot: AdapterSlot);
+
     /// Takes a request on, to be run by the steps that follow. It may have to wait for the memory others hold.
     /// `id` names none that runs.
     ///
     /// # Errors
-    /// [`EngineError`] where it can never be served; `ContextOverflow` where the prompt leaves no room for a single token.
+    /// [`EngineError`] where it can never be served, as where it names an adapter that is not there; `ContextOverflow` where the prompt leaves no room for a single token.
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError>;
 
     /// Takes all requests that can go on a step further: at most one pass over the weights, in bounded time while

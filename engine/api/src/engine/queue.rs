@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    EngineError, GenerateEvent, GenerateRequest, Generated, LoadError, LoadOptions, MemoryEstimate,
-    ModelInfo, Priority, Prompt,
+    AdapterError, AdapterFile, AdapterSlot, EngineError, GenerateEvent, GenerateRequest, Generated,
+    LoadError, LoadOptions, MemoryEstimate, ModelInfo, Priority, Prompt,
 };
 
 pub(super) type Reply<T, E> = oneshot::Sender<Result<T, E>>;
@@ -23,6 +23,8 @@ pub(super) enum Job {
     Load(PathBuf, LoadOptions, mpsc::Sender<f32>, Arc<AtomicBool>, Reply<ModelInfo, LoadError>),
     Unload(oneshot::Sender<()>),
     Info(oneshot::Sender<Option<ModelInfo>>),
+    AddAdapter(AdapterSlot, AdapterFile, Reply<(), AdapterError>),
+    RemoveAdapter(AdapterSlot, oneshot::Sender<()>),
     CountTokens(Prompt, Reply<u32, EngineError>),
     Split(String, u32, Reply<Vec<String>, EngineError>),
     Generate(Box<Asked>),

@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::{
-    Backend, ChatMessage, Engine, EngineError, FakeBackend, GenerateEvent, GenerateRequest,
-    LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Priority, Prompt, Report,
-    RequestId, Role, StopReason, Usage,
+    AdapterError, AdapterFile, AdapterSlot, AdapterUse, Backend, ChatMessage, Engine, EngineError,
+    FakeBackend, GenerateEvent, GenerateRequest, LanguageModel, LoadError, LoadOptions,
+    MemoryEstimate, ModelInfo, Priority, Prompt, Report, RequestId, Role, StopReason, Usage,
 };
 
 fn chat(text: &str) -> GenerateRequest {
@@ -131,6 +131,39 @@ async fn an_answer_that_nobody_reads_holds_up_nobody() {
     assert_eq!(unread.finish().await.unwrap().usage.generated_tokens, 5_000);
 }
 
+fn adapter(weights: &[u8]) -> AdapterFile {
+    AdapterFile { config: "{}".into(), weights: weights.into() }
+}
+
+#[tokio::test]
+async fn adapters_are_those_of_the_loaded_model() {
+    let engine = Engine::start(FakeBackend::default()).unwrap();
+    let slot = AdapterSlot(3);
+    let refused = engine.add_adapter(slot, adapter(b"w")).await;
+    assert!(matches!(refused, Err(AdapterError::NoModel)), "{refused:?}");
+    let engine = loaded(FakeBackend::default()).await;
+    let with = || {
+        let used = vec![AdapterUse { slot, strength: 0.5 }];
+        engine.generate(GenerateRequest { adapters: used, ..chat("x y") }).unwrap().finish()
+    };
+    let unknown = with().await;
+    assert!(
+        matches!(&unknown, Err(EngineError::Invalid { reason }) if reason.contains("adapter 3"))
+    );
+    let damaged = engine.add_adapter(slot, adapter(b"")).await;
+    assert!(matches!(damaged, Err(AdapterError::Malformed { .. })), "{damaged:?}");
+    engine.add_adapter(slot, adapter(b"w")).await.unwrap();
+    assert_eq!(with().await.unwrap().text, "[adapter-3 * 0.5] fake: x y");
+    assert_eq!(engine.generate(chat("x")).unwrap().finish().await.unwrap().text, "fake: x");
+    engine.remove_adapter(slot).await;
+    assert!(with().await.is_err());
+    // Another model has none.
+    engine.add_adapter(slot, adapter(b"w")).await.unwrap();
+    let (progress, _receiver) = tokio::sync::mpsc::channel(4);
+    engine.load("other".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
+    assert!(with().await.is_err());
+}
+
 #[tokio::test]
 async fn overflow_is_reported_not_cut() {
     let engine = loaded(FakeBackend::default().with_context(2)).await;
@@ -170,6 +203,14 @@ impl LanguageModel for Ledger {
 
     fn most_running(&self) -> usize {
         2
+    }
+
+    fn add_adapter(&mut self, slot: AdapterSlot, file: &AdapterFile) -> Result<(), AdapterError> {
+        self.inner.add_adapter(slot, file)
+    }
+
+    fn remove_adapter(&mut self, slot: AdapterSlot) {
+        self.inner.remove_adapter(slot);
     }
 
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {

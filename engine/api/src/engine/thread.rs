@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::queue::{Asked, Job, Load, Queue, Reply, Turn};
 use crate::{
-    Backend, EngineError, GenerateEvent, Generated, LanguageModel, Priority, Report, RequestId,
+    AdapterError, Backend, EngineError, GenerateEvent, Generated, LanguageModel, Priority, Report,
+    RequestId,
 };
 
 /// Closes the queue however the thread ends, so that nobody waits for an answer that never comes.
@@ -107,6 +108,20 @@ impl Owner<'_> {
             }
             Job::Info(reply) => {
                 reply.send(model.as_ref().map(|m| m.info().clone())).ok();
+            }
+            Job::AddAdapter(_, _, reply) if reply.is_closed() => {}
+            Job::AddAdapter(slot, file, reply) => {
+                let added = match model {
+                    Some(model) => model.add_adapter(slot, &file),
+                    None => Err(AdapterError::NoModel),
+                };
+                reply.send(added).ok();
+            }
+            Job::RemoveAdapter(slot, reply) => {
+                if let Some(model) = model {
+                    model.remove_adapter(slot);
+                }
+                reply.send(()).ok();
             }
             // Counting and splitting cannot be broken off, so as loads those that nobody waits for are not begun.
             Job::CountTokens(_, reply) if reply.is_closed() => {}

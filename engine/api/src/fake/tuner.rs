@@ -201,7 +201,7 @@ impl Tuner for FakeTuner {
         let bytes =
             std::fs::read(path).map_err(|source| AdapterError::Io { path: path.into(), source })?;
         let steps = <[u8; 4]>::try_from(bytes.as_slice())
-            .map_err(|_| AdapterError::Malformed { reason: "not four bytes".into() })?;
+            .map_err(|_not_four| AdapterError::Malformed { reason: "not four bytes".into() })?;
         Ok(Self::adapter(u32::from_le_bytes(steps)))
     }
 
