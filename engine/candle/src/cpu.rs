@@ -1,6 +1,8 @@
 //! Inference on the processor: several sequences at once, on weights that stay where they lie in the model's file.
 //!
 //! The logits of a token are bitwise the same whatever else a step reads, and however its sequence was cut into steps.
+//!
+//! [`Weights`] and [`Rotary`] serve other kinds of passes too, such as those of training.
 
 use std::ops::ControlFlow;
 
@@ -16,10 +18,11 @@ mod weights;
 
 pub(crate) use scratch::max_bytes as work_bytes;
 
+pub use rotary::Rotary;
+pub use weights::{Layer, Linear, Weights};
+
 use pass::Pass;
-use rotary::Rotary;
 use scratch::{Piece, Scratch};
-use weights::Weights;
 
 /// A decoder on the processor.
 ///

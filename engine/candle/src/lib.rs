@@ -27,9 +27,10 @@
 mod backend;
 mod checkpoint;
 pub mod constrain;
-mod cpu;
+pub mod cpu;
 mod embedding;
 pub mod inspect;
+pub mod lora;
 pub mod measure;
 pub mod models;
 mod sample;

@@ -1,11 +1,11 @@
 //! Rotary positions of the rows of a pass.
 
-use hearth_engine_kernels::{Rope, RopeLayout, Team, rope};
+use hearth_engine_kernels::{Rope, RopeLayout, Team, rope, train::rope_back};
 
 use crate::models::{self, DecoderConfig};
 
 /// Angles by row, for layers that see everything and for local ones where those differ.
-pub(super) struct Rotary {
+pub struct Rotary {
     global: Angles,
     local: Option<Angles>,
     layout: RopeLayout,
@@ -30,7 +30,8 @@ impl Angles {
 }
 
 impl Rotary {
-    pub(super) fn new(config: &DecoderConfig) -> Self {
+    /// That of a model, with no rows yet.
+    pub fn new(config: &DecoderConfig) -> Self {
         let local = config.local_rope_theta.is_some() && config.sliding_window.is_some();
         Self {
             global: Angles::new(&models::Rope::new(config)),
@@ -44,7 +45,7 @@ impl Rotary {
     }
 
     /// Reckons the angles of rows at these positions.
-    pub(super) fn turn_to(&mut self, positions: &[u32]) {
+    pub fn turn_to(&mut self, positions: &[u32]) {
         for Angles { frequencies, magnitude, rows } in
             [&mut self.global].into_iter().chain(&mut self.local)
         {
@@ -53,8 +54,22 @@ impl Rotary {
     }
 
     /// Turns `x` `(rows, heads, head_dim)` in a layer that is local or is not.
-    pub(super) fn apply(&self, team: &Team, x: &mut [f32], heads: usize, is_local: bool) {
-        let angles = self.local.as_ref().filter(|_local| is_local).unwrap_or(&self.global);
-        rope(team, x, heads, self.head_dim, &angles.rows, self.layout);
+    ///
+    /// # Panics
+    /// If there are not as many rows as positions in [`Rotary::turn_to`].
+    pub fn apply(&self, team: &Team, x: &mut [f32], heads: usize, is_local: bool) {
+        rope(team, x, heads, self.head_dim, self.rows(is_local), self.layout);
+    }
+
+    /// Makes the gradient of what [`Rotary::apply`] gave that of what it was given.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn apply_back(&self, team: &Team, dx: &mut [f32], heads: usize, is_local: bool) {
+        rope_back(team, dx, heads, self.head_dim, self.rows(is_local), self.layout);
+    }
+
+    fn rows(&self, is_local: bool) -> &Rope {
+        &self.local.as_ref().filter(|_local| is_local).unwrap_or(&self.global).rows
     }
 }

@@ -4,6 +4,7 @@ use hearth_engine_api::LoadError;
 use hearth_engine_kernels::{Forms, Matrix};
 
 use crate::{
+    checkpoint::Checkpoint,
     models::{DecoderConfig, malformed},
     weights::MappedSource,
 };
@@ -11,16 +12,29 @@ use crate::{
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
-/// All of them.
-pub(super) struct Weights {
-    pub(super) embedding: Matrix,
-    pub(super) layers: Vec<Layer>,
-    pub(super) norm: Vec<f32>,
-    pub(super) head: Matrix,
+/// All of them, mapped from the model's file: read when they are first computed with, and never written.
+pub struct Weights {
+    /// A row for each id, not scaled yet.
+    pub embedding: Matrix,
+    /// The blocks, from the embedding's side on.
+    pub layers: Vec<Layer>,
+    /// Norm before the head, the family's offset added.
+    pub norm: Vec<f32>,
+    /// What makes logits; the embedding again in tied models.
+    pub head: Matrix,
     pub(super) head_forms: Forms,
 }
 
 impl Weights {
+    /// Maps the weights of `checkpoint`. The file must not be changed while they are in use.
+    ///
+    /// # Errors
+    /// [`LoadError`] where a tensor is absent, misshapen or of a type the kernels do not know, or a file cannot be mapped.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        checkpoint.config().validate()?;
+        Self::load(&*checkpoint.mapped()?, checkpoint.config())
+    }
+
     pub(super) fn load(
         source: &dyn MappedSource,
         config: &DecoderConfig,
@@ -50,34 +64,45 @@ impl Weights {
 }
 
 /// `x W^T + b`.
-pub(super) struct Linear {
-    pub(super) weight: Matrix,
-    pub(super) bias: Option<Vec<f32>>,
+pub struct Linear {
+    /// W.
+    pub weight: Matrix,
+    /// b.
+    pub bias: Option<Vec<f32>>,
 }
 
 /// One block. Norms have the family's offset added already.
-pub(super) struct Layer {
-    pub(super) attention_norm: Vec<f32>,
-    pub(super) q: Linear,
-    pub(super) k: Linear,
-    pub(super) v: Linear,
+pub struct Layer {
+    /// Norm before attention.
+    pub attention_norm: Vec<f32>,
+    /// Queries.
+    pub q: Linear,
+    /// Keys.
+    pub k: Linear,
+    /// Values.
+    pub v: Linear,
     pub(super) qkv_forms: Forms,
     /// Norms of each head of Q and of K.
-    pub(super) head_norms: Option<(Vec<f32>, Vec<f32>)>,
-    pub(super) output: Linear,
+    pub head_norms: Option<(Vec<f32>, Vec<f32>)>,
+    /// Attention's output.
+    pub output: Linear,
     pub(super) output_forms: Forms,
     /// Norm of what attention gives, before it is added to the stream.
-    pub(super) attention_post_norm: Option<Vec<f32>>,
-    pub(super) ffn_norm: Vec<f32>,
-    pub(super) gate: Matrix,
-    pub(super) up: Matrix,
+    pub attention_post_norm: Option<Vec<f32>>,
+    /// Norm before the feed-forward layer.
+    pub ffn_norm: Vec<f32>,
+    /// The feed-forward layer's gate.
+    pub gate: Matrix,
+    /// What the gate lets through.
+    pub up: Matrix,
     pub(super) gate_up_forms: Forms,
-    pub(super) down: Linear,
+    /// Back to the width of the stream.
+    pub down: Linear,
     pub(super) down_forms: Forms,
     /// Norm of what the feed-forward layer gives, before it is added to the stream.
-    pub(super) ffn_post_norm: Option<Vec<f32>>,
+    pub ffn_post_norm: Option<Vec<f32>>,
     /// Positions seen, where not all are.
-    pub(super) window: Option<usize>,
+    pub window: Option<usize>,
 }
 
 struct Loader<'a> {
