@@ -21,7 +21,7 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::ops::Range;
 
-mod product;
+pub(crate) mod product;
 mod tile;
 use tile::{Scratch, Tile};
 

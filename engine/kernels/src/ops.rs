@@ -12,10 +12,10 @@ mod norm;
 mod rope;
 
 pub use norm::{rms_norm, rms_norm_heads};
-pub use rope::{Rope, RopeLayout, rope};
+pub use rope::{Rope, RopeLayout, rope, rope_back};
 
 /// Values a thread should have for itself before others are called in: some ten microseconds of work.
-const VALUES_PER_THREAD: usize = 16 * 1024;
+pub(crate) const VALUES_PER_THREAD: usize = 16 * 1024;
 
 /// `gate = silu(gate) * up`, value by value.
 pub fn swiglu(team: &Team, up: &[f32], gate: &mut [f32]) {
@@ -177,7 +177,7 @@ fn map_lanes<S: Simd>(s: S, x: &mut [f32], f: impl Mapped<S>) {
 
 /// Fewer than sixteen values, zeros after them.
 #[inline(always)]
-fn load_part<S: Simd>(s: S, part: &[f32]) -> S::F {
+pub(crate) fn load_part<S: Simd>(s: S, part: &[f32]) -> S::F {
     let mut lanes = [0.0; LANES];
     lanes[..part.len()].copy_from_slice(part);
     s.load(&lanes)

@@ -8,16 +8,16 @@ pub(super) const NARROW_ROWS: usize = 8;
 
 /// Where a tile's operands lie. Strides are in elements.
 #[derive(Clone, Copy)]
-pub(super) struct Operands<'a, C> {
+pub(crate) struct Operands<'a, C> {
     /// Factors that each meet sixteen columns: row `r`, term `k` at `r * A_ROW + k * A_TERM` (see [`multiply`]).
-    pub(super) a: &'a [f32],
+    pub(crate) a: &'a [f32],
     /// Sixteen columns a term: block `m`, term `k` at `m * b_block + k * b_term`.
-    pub(super) b: &'a [C],
-    pub(super) b_block: usize,
-    pub(super) b_term: usize,
-    pub(super) terms: usize,
+    pub(crate) b: &'a [C],
+    pub(crate) b_block: usize,
+    pub(crate) b_term: usize,
+    pub(crate) terms: usize,
     /// What is met next, as large as `b`: narrow cells are read once only, mostly from memory, and asked for ahead of time.
-    pub(super) next: &'a [C],
+    pub(crate) next: &'a [C],
 }
 
 /// Scores of the keys of a page: `c` has rows of [`STEP`].
@@ -147,7 +147,7 @@ fn wide<C: Cell>() -> bool {
     clippy::needless_range_loop,
     reason = "sums stay in registers only if no iterator borrows them"
 )]
-fn multiply<
+pub(crate) fn multiply<
     S: Simd,
     C: Cell,
     const R: usize,
@@ -209,12 +209,12 @@ fn multiply<
 
 /// Sixteen values from `start` on.
 #[inline(always)]
-pub(super) fn lanes<T>(values: &[T], start: usize) -> &[T; LANES] {
+pub(crate) fn lanes<T>(values: &[T], start: usize) -> &[T; LANES] {
     &values[start..start + LANES].as_chunks().0[0]
 }
 
 /// Sixteen values from `start` on.
 #[inline(always)]
-pub(super) fn lanes_mut<T>(values: &mut [T], start: usize) -> &mut [T; LANES] {
+pub(crate) fn lanes_mut<T>(values: &mut [T], start: usize) -> &mut [T; LANES] {
     &mut values[start..start + LANES].as_chunks_mut().0[0]
 }

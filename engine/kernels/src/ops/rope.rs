@@ -60,16 +60,41 @@ pub fn rope(
     table: &Rope,
     layout: RopeLayout,
 ) {
-    rope_on(team, Isa::detect(), x, [heads, head_dim], table, layout);
+    rope_on(team, Isa::detect(), x, [heads, head_dim], table, (layout, Direction::Forward));
 }
 
-pub(super) fn rope_on(
+/// Backward of [`rope`], in place: `dx` holds the gradient of what was turned and is made that of what was not. That is a turn
+/// the other way; the table's magnitude stays a factor.
+///
+/// # Panics
+/// As [`rope`].
+pub fn rope_back(
+    team: &Team,
+    dx: &mut [f32],
+    heads: usize,
+    head_dim: usize,
+    table: &Rope,
+    layout: RopeLayout,
+) {
+    rope_on(team, Isa::detect(), dx, [heads, head_dim], table, (layout, Direction::Back));
+}
+
+/// Which way values are turned.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    /// By the angles of the table.
+    Forward,
+    /// Against them.
+    Back,
+}
+
+pub(crate) fn rope_on(
     team: &Team,
     isa: Isa,
     x: &mut [f32],
     [heads, head_dim]: [usize; 2],
     table: &Rope,
-    layout: RopeLayout,
+    (layout, direction): (RopeLayout, Direction),
 ) {
     let width = heads * head_dim;
     assert_eq!(x.len(), table.tokens() * width, "values and positions do not pair up");
@@ -79,7 +104,7 @@ pub(super) fn rope_on(
     }
     let rows_per_chunk = VALUES_PER_THREAD.div_ceil(width.max(1));
     team.rows_mut(x, width, rows_per_chunk, &|first, rows| {
-        dispatch(isa, RopeKernel { rows, first, width, head_dim, table, layout });
+        dispatch(isa, RopeKernel { rows, first, width, head_dim, table, layout, direction });
     });
 }
 
@@ -90,6 +115,7 @@ struct RopeKernel<'a> {
     head_dim: usize,
     table: &'a Rope,
     layout: RopeLayout,
+    direction: Direction,
 }
 
 impl Kernel for RopeKernel<'_> {
@@ -98,13 +124,17 @@ impl Kernel for RopeKernel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let half = self.table.half;
+        let sign = match self.direction {
+            Direction::Forward => 1.0,
+            Direction::Back => -1.0,
+        };
         for (i, row) in self.rows.chunks_exact_mut(self.width).enumerate() {
             let angles = (self.first + i) * half..(self.first + i + 1) * half;
             let (cos, sin) = (&self.table.cos[angles.clone()], &self.table.sin[angles]);
             for head in row.chunks_exact_mut(self.head_dim) {
                 match self.layout {
-                    RopeLayout::HalfSplit => half_split(s, &mut head[..2 * half], cos, sin),
-                    RopeLayout::Interleaved => interleaved(&mut head[..2 * half], cos, sin),
+                    RopeLayout::HalfSplit => half_split(s, &mut head[..2 * half], cos, sin, sign),
+                    RopeLayout::Interleaved => interleaved(&mut head[..2 * half], cos, sin, sign),
                 }
             }
         }
@@ -112,28 +142,29 @@ impl Kernel for RopeKernel<'_> {
 }
 
 #[inline(always)]
-fn half_split<S: Simd>(s: S, head: &mut [f32], cos: &[f32], sin: &[f32]) {
+fn half_split<S: Simd>(s: S, head: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
     let (a, b) = head.split_at_mut(cos.len());
     let (a, a_rest) = a.as_chunks_mut::<LANES>();
     let (b, b_rest) = b.as_chunks_mut::<LANES>();
     let (cos, cos_rest) = cos.as_chunks::<LANES>();
     let (sin, sin_rest) = sin.as_chunks::<LANES>();
+    let signs = s.splat(sign);
     for (((a, b), cos), sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
-        let (x, y, cos, sin) = (s.load(a), s.load(b), s.load(cos), s.load(sin));
+        let (x, y, cos, sin) = (s.load(a), s.load(b), s.load(cos), s.mul(s.load(sin), signs));
         let minus_sin = s.sub(s.zero(), sin);
         s.store(s.fma(x, cos, s.mul(y, minus_sin)), a);
         s.store(s.fma(x, sin, s.mul(y, cos)), b);
     }
     for (((a, b), cos), sin) in a_rest.iter_mut().zip(b_rest).zip(cos_rest).zip(sin_rest) {
-        (*a, *b) = turn(*a, *b, *cos, *sin);
+        (*a, *b) = turn(*a, *b, *cos, *sin * sign);
     }
 }
 
 #[inline(always)]
-fn interleaved(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+fn interleaved(head: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
     let (pairs, _) = head.as_chunks_mut::<2>();
     for ((pair, cos), sin) in pairs.iter_mut().zip(cos).zip(sin) {
-        let (a, b) = turn(pair[0], pair[1], *cos, *sin);
+        let (a, b) = turn(pair[0], pair[1], *cos, *sin * sign);
         *pair = [a, b];
     }
 }

@@ -46,7 +46,8 @@ fn all(isa: Isa, rows: usize, width: usize, seed: u32) -> Vec<Vec<f32>> {
     table.fill(&frequencies, 1.0, &positions);
     for layout in [RopeLayout::HalfSplit, RopeLayout::Interleaved] {
         let mut x = a.clone();
-        rope::rope_on(&team, isa, &mut x, [1, width], &table, layout);
+        let turn = (layout, rope::Direction::Forward);
+        rope::rope_on(&team, isa, &mut x, [1, width], &table, turn);
         results.push(x);
     }
     results
