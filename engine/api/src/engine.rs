@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -53,6 +53,8 @@ impl Drop for Owner {
 #[derive(Clone)]
 pub struct Engine {
     queue: Arc<Queue>,
+    /// Interactive generations that somebody still waits for.
+    answering: Arc<AtomicUsize>,
     _owner: Arc<Owner>,
 }
 
@@ -69,7 +71,7 @@ impl Engine {
             .stack_size(16 << 20)
             .spawn(move || thread::run(&backend, &for_thread))?;
         let owner = Arc::new(Owner { queue: Arc::clone(&queue), thread: Some(thread) });
-        Ok(Self { queue, _owner: owner })
+        Ok(Self { queue, answering: Arc::default(), _owner: owner })
     }
 
     /// Reads a model file's headers.
@@ -185,7 +187,14 @@ impl Engine {
         let priority = request.priority;
         let asked = Asked { request, events, cancel: Arc::clone(&cancel), done };
         self.queue.push(Job::Generate(Box::new(asked)), priority);
-        Ok(Generation { events: event_receiver, answer, cancel })
+        let answering =
+            (priority == Priority::Interactive).then(|| Answering::new(&self.answering));
+        Ok(Generation { events: event_receiver, answer, cancel, _answering: answering })
+    }
+
+    /// Whether an interactive request waits or runs: other heavy work had better wait.
+    pub fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) > 0
     }
 
     fn push(&self, job: Job) {
@@ -198,6 +207,23 @@ pub struct Generation {
     events: mpsc::Receiver<GenerateEvent>,
     answer: oneshot::Receiver<Result<Generated, EngineError>>,
     cancel: Arc<AtomicBool>,
+    _answering: Option<Answering>,
+}
+
+/// Counts an interactive generation for as long as it is held.
+struct Answering(Arc<AtomicUsize>);
+
+impl Answering {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Generation {

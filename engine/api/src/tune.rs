@@ -303,6 +303,13 @@ pub trait Tuner: Send + Sync + 'static {
         path: &Path,
     ) -> Result<(), AdapterError>;
 
+    /// Writes a job to the folder `path`, in plain text, so that Hugging Face's peft can run it elsewhere; the adapter made
+    /// there can be read by [`Tuner::read_adapter`].
+    ///
+    /// # Errors
+    /// [`TuneError`].
+    fn export_job(&self, job: &TuneJob, path: &Path) -> Result<(), TuneError>;
+
     /// Writes base and adapter as one GGUF to `path`, in plain text. `on_progress` gets the share done and may break off.
     ///
     /// # Errors

@@ -300,3 +300,18 @@ async fn counting_goes_on_beside_running_requests() {
     drop(let_step);
     assert_eq!(running.finish().await.unwrap().text, "a b c d");
 }
+
+#[tokio::test]
+async fn an_interactive_request_is_seen_until_nobody_waits_for_it() {
+    let engine = Engine::start(FakeBackend::default()).unwrap();
+    let request = GenerateRequest::new(Prompt::Text("hello".into()));
+    let background = GenerateRequest { priority: Priority::Background, ..request.clone() };
+    let quiet = engine.generate(background).unwrap();
+    assert!(!engine.is_answering());
+    let answer = engine.generate(request).unwrap();
+    assert!(engine.is_answering());
+    drop(quiet);
+    assert!(engine.is_answering());
+    assert!(answer.finish().await.is_err(), "no model is loaded");
+    assert!(!engine.is_answering());
+}

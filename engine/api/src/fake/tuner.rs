@@ -216,6 +216,11 @@ impl Tuner for FakeTuner {
             .map_err(|source| AdapterError::Io { path: path.into(), source })
     }
 
+    fn export_job(&self, job: &TuneJob, path: &Path) -> Result<(), TuneError> {
+        std::fs::write(path.join("examples"), job.train.len().to_string())
+            .map_err(|source| TuneError::Adapter(AdapterError::Io { path: path.into(), source }))
+    }
+
     fn merge(
         &self,
         _base: &Path,
