@@ -3,8 +3,8 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use hearth_engine_api::{
-    CacheScope, EngineError, GenerateRequest, LanguageModel, LoadError, LoadOptions, ModelInfo,
-    Prompt, Report, RequestId,
+    AdapterError, AdapterFile, AdapterSlot, CacheScope, EngineError, GenerateRequest,
+    LanguageModel, LoadError, LoadOptions, ModelInfo, Prompt, Report, RequestId,
 };
 
 use super::{
@@ -150,6 +150,12 @@ impl<F: Forward> LanguageModel for LoadedModel<F> {
     fn most_running(&self) -> usize {
         MOST_RUNNING
     }
+
+    fn add_adapter(&mut self, _slot: AdapterSlot, _file: &AdapterFile) -> Result<(), AdapterError> {
+        Err(AdapterError::Unsupported { what: "adapters of this model".into() })
+    }
+
+    fn remove_adapter(&mut self, _slot: AdapterSlot) {}
 
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
         self.take(id, request, None)

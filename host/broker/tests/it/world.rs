@@ -18,9 +18,9 @@ use hearth_broker::{
     PickQuestion, PluginNotice, Start, ValueState, ValueView,
 };
 use hearth_engine_api::{
-    Backend, CacheScope, ChatMessage, Constraint, Engine, EngineError, FakeBackend,
-    GenerateRequest, LanguageModel, LoadError, LoadOptions, MemoryEstimate, ModelInfo, Prompt,
-    Report, RequestId,
+    AdapterError, AdapterFile, AdapterSlot, Backend, CacheScope, ChatMessage, Constraint, Engine,
+    EngineError, FakeBackend, GenerateRequest, LanguageModel, LoadError, LoadOptions,
+    MemoryEstimate, ModelInfo, Prompt, Report, RequestId,
 };
 use hearth_vault::{NewSaved, PluginRecord, Vault};
 
@@ -409,6 +409,14 @@ impl LanguageModel for HookedModel {
 
     fn most_running(&self) -> usize {
         self.model.most_running()
+    }
+
+    fn add_adapter(&mut self, slot: AdapterSlot, file: &AdapterFile) -> Result<(), AdapterError> {
+        self.model.add_adapter(slot, file)
+    }
+
+    fn remove_adapter(&mut self, slot: AdapterSlot) {
+        self.model.remove_adapter(slot);
     }
 
     fn begin(&mut self, id: RequestId, mut request: GenerateRequest) -> Result<(), EngineError> {
