@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -230,6 +231,11 @@ impl Generation {
     /// The next step; `None` when the work has ended and [`Generation::finish`] will answer at once.
     pub async fn next(&mut self) -> Option<GenerateEvent> {
         self.events.recv().await
+    }
+
+    /// [`Generation::next`], for waiting for several at once.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<GenerateEvent>> {
+        self.events.poll_recv(context)
     }
 
     /// Setting this ends the work at the next token, as `Cancelled`.
