@@ -11,16 +11,21 @@ const CHUNK_LINES: usize = 1024;
 /// How far ahead of the reader the next lines are asked for.
 const AHEAD_BYTES: usize = 4096;
 const TRIES: usize = 3;
-const DOT_PRODUCT_STEPS: usize = 2_000_000;
+/// Of what takes about a millisecond: short enough that some run undisturbed on a busy machine.
+const SHORT_TRIES: usize = 50;
+const DOT_PRODUCT_STEPS: usize = 200_000;
 const DOT_PRODUCT_SUMS: usize = 16;
 const DOT_PRODUCT_LANES: usize = 64;
-const MULTIPLY_ADD_STEPS: usize = 2_000_000;
+const BF16_STEPS: usize = 200_000;
+const BF16_SUMS: usize = 12;
+const BF16_LANES: usize = 32;
+const MULTIPLY_ADD_STEPS: usize = 200_000;
 
 /// The most bytes a second that the team reads from memory, in order and with no other work, in a few tries.
 pub fn read_bandwidth(team: &Team) -> f64 {
     let bytes = vec![1_u8; BUFFER_BYTES];
     let lines = bytes.as_chunks::<LINE_BYTES>().0;
-    let time = best(|| {
+    let time = best(TRIES, || {
         team.chunks(lines.len(), CHUNK_LINES, &|range| {
             let mut sums = [0_u64; LINE_BYTES / 8];
             for line in &lines[range] {
@@ -41,15 +46,26 @@ pub fn dot_product_rate(team: &Team) -> Option<f64> {
     if Isa::detect() != Isa::Avx512 {
         return None;
     }
-    let time = best(|| team.run(&|_| dot_products(DOT_PRODUCT_STEPS)));
+    let time = best(SHORT_TRIES, || team.run(&|_| dot_products(DOT_PRODUCT_STEPS)));
     let products = DOT_PRODUCT_STEPS * DOT_PRODUCT_SUMS * DOT_PRODUCT_LANES * team.threads();
+    Some(products as f64 / time.as_secs_f64())
+}
+
+/// The most products of bfloat16 a second that the team adds up in registers, waiting for nothing, in a few tries. Nothing
+/// where the processor has no instruction for it that the kernels use.
+pub fn bf16_dot_product_rate(team: &Team) -> Option<f64> {
+    if !has_bf16_dot_products() {
+        return None;
+    }
+    let time = best(SHORT_TRIES, || team.run(&|_| bf16_dot_products(BF16_STEPS)));
+    let products = BF16_STEPS * BF16_SUMS * BF16_LANES * team.threads();
     Some(products as f64 / time.as_secs_f64())
 }
 
 /// The most multiply-adds of F32 a second that the team does in registers, waiting for nothing, in a few tries.
 pub fn multiply_add_rate(team: &Team) -> f64 {
     let isa = Isa::detect();
-    let time = best(|| {
+    let time = best(SHORT_TRIES, || {
         team.run(&|_| {
             black_box(dispatch(isa, MultiplyAdds));
         });
@@ -82,8 +98,8 @@ fn multiply_adds<S: Simd, const SUMS: usize>(s: S) -> f32 {
     sums.iter().map(|sum| s.sum(*sum)).sum()
 }
 
-fn best(mut work: impl FnMut()) -> Duration {
-    let times = (0..TRIES).map(|_| {
+fn best(tries: usize, mut work: impl FnMut()) -> Duration {
+    let times = (0..tries).map(|_| {
         let start = Instant::now();
         work();
         start.elapsed()
@@ -133,6 +149,43 @@ fn dot_products(steps: usize) {
 #[cfg(not(target_arch = "x86_64"))]
 fn dot_products(_steps: usize) {}
 
+#[cfg(target_arch = "x86_64")]
+fn has_bf16_dot_products() -> bool {
+    Isa::detect() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_bf16_dot_products() -> bool {
+    false
+}
+
+#[cfg(target_arch = "x86_64")]
+fn bf16_dot_products(steps: usize) {
+    use std::arch::x86_64::{_mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_set1_ps};
+
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn add_up(steps: usize) {
+        let x = _mm512_set1_ps(black_box(0.001));
+        let pair = _mm512_cvtne2ps_pbh(x, x);
+        let mut sums = [x; BF16_SUMS];
+        for _ in 0..steps {
+            for sum in &mut sums {
+                *sum = _mm512_dpbf16_ps(*sum, pair, pair);
+            }
+        }
+        black_box(sums);
+    }
+
+    #[expect(unsafe_code, reason = "compiled for an instruction set that not every processor has")]
+    // SAFETY: the caller has seen that the processor has it.
+    unsafe {
+        add_up(steps);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn bf16_dot_products(_steps: usize) {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +195,7 @@ mod tests {
         let team = Team::new(1).unwrap();
         assert!(read_bandwidth(&team) > 1e6);
         assert!(multiply_add_rate(&team) > 1e6);
+        assert_eq!(bf16_dot_product_rate(&team).is_some(), has_bf16_dot_products());
         assert_eq!(dot_product_rate(&team).is_some(), Isa::detect() == Isa::Avx512);
     }
 }

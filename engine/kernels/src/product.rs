@@ -287,4 +287,4 @@ fn add_lanes(mut lanes: [f32; LANES]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,7 @@ impl LongBlock {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn dequantize(&self, out: &mut [f32]) {
         for (part, out) in out.chunks_exact_mut(16).enumerate() {
             let scale = self.d * self.scales[part] as f32;

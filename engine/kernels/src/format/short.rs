@@ -26,6 +26,7 @@ impl ShortBlock {
         Self { q, d, m }
     }
 
+    #[inline(always)]
     pub(crate) fn dequantize(&self, out: &mut [f32]) {
         for (value, &q) in out.iter_mut().zip(&self.q) {
             *value = self.d * f32::from(q) + self.m;

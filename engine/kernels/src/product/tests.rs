@@ -4,25 +4,25 @@ use half::f16;
 use proptest::prelude::*;
 
 /// Numbers that repeat from a seed.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
-    fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         self.next() as f32 / (1_u64 << 31) as f32 * 2.0 - 1.0
     }
 
-    fn activations(&mut self, len: usize) -> Vec<f32> {
+    pub(crate) fn activations(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| self.unit() * 3.0).collect()
     }
 
     /// Any bits for quantised blocks, but with tame 16-bit floats where those stand.
-    fn matrix(&mut self, format: Format, rows: usize, columns: usize) -> Matrix {
+    pub(crate) fn matrix(&mut self, format: Format, rows: usize, columns: usize) -> Matrix {
         let mut bytes = Vec::new();
         for _ in 0..rows * columns / format.block_len() {
             let start = bytes.len();
@@ -62,16 +62,16 @@ fn product(isa: Isa, team: &Team, matrix: &Matrix, x: &[f32]) -> Vec<f32> {
     out
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     // One NaN is as good as another.
     values.iter().map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }).collect()
 }
 
-fn formats() -> impl Strategy<Value = Format> {
+pub(crate) fn formats() -> impl Strategy<Value = Format> {
     proptest::sample::select(Format::ALL.to_vec())
 }
 
-fn columns_of(format: Format, blocks: usize) -> usize {
+pub(crate) fn columns_of(format: Format, blocks: usize) -> usize {
     if format.block_len() == 1 { blocks * 43 } else { blocks * format.block_len() }
 }
 
