@@ -16,3 +16,6 @@ pub use dense::{Dense, product};
 pub use frozen::{Frozen, Precision};
 pub use gates::{geglu_tanh_back, softcap_back, swiglu_back};
 pub use norm::{rms_norm_back, rms_norm_heads_back};
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
+use super::rope::{Direction, rope_on};
 use super::*;
 use proptest::prelude::*;
 
@@ -46,8 +47,8 @@ fn all(isa: Isa, rows: usize, width: usize, seed: u32) -> Vec<Vec<f32>> {
     table.fill(&frequencies, 1.0, &positions);
     for layout in [RopeLayout::HalfSplit, RopeLayout::Interleaved] {
         let mut x = a.clone();
-        let turn = (layout, rope::Direction::Forward);
-        rope::rope_on(&team, isa, &mut x, [1, width], &table, turn);
+        let turn = (layout, Direction::Forward);
+        rope_on(&team, isa, &mut x, [1, width], &table, turn);
         results.push(x);
     }
     results

@@ -132,26 +132,34 @@ impl<S: Simd> Activation<S> for Silu {
     #[inline(always)]
     fn value_and_slope(self, s: S, x: S::F) -> (S::F, S::F) {
         let one = s.splat(1.0);
-        let sigmoid = s.div(one, s.add(one, math::exp(s, s.sub(s.zero(), x))));
-        let value = s.mul(x, sigmoid);
-        (value, s.mul(sigmoid, s.fma(x, s.sub(one, sigmoid), one)))
+        let [open, shut] = sigmoid(s, x);
+        (s.mul(x, open), s.mul(open, s.fma(x, shut, one)))
     }
 }
 
 impl<S: Simd> Activation<S> for GeluTanh {
     #[inline(always)]
     fn value_and_slope(self, s: S, x: S::F) -> (S::F, S::F) {
-        let (one, half) = (s.splat(1.0), s.splat(0.5));
-        let (root, cubic) = (s.splat(0.797_884_6), s.splat(0.044_715));
+        let (root, cubic) = (s.splat(2.0 * 0.797_884_6), s.splat(0.044_715));
         // Beyond this the curve is straight, and squares could be too large.
         let near = s.max(s.splat(-32.0), s.min(s.splat(32.0), x));
         let square = s.mul(near, near);
-        let tanh = math::tanh(s, s.mul(root, s.fma(s.mul(cubic, square), near, near)));
-        let rising = s.mul(half, s.add(one, tanh));
-        let inner_slope = s.mul(root, s.fma(s.splat(3.0 * 0.044_715), square, one));
-        let bend = s.mul(s.sub(one, s.mul(tanh, tanh)), inner_slope);
-        (s.mul(x, rising), s.fma(s.mul(half, near), bend, rising))
+        let inner = s.mul(root, s.fma(s.mul(cubic, square), near, near));
+        let inner_slope = s.mul(root, s.fma(s.splat(3.0 * 0.044_715), square, s.splat(1.0)));
+        // (1 + tanh(x)) / 2 is the sigmoid of 2 x, which loses nothing where tanh is close to -1.
+        let [open, shut] = sigmoid(s, inner);
+        let bend = s.mul(s.mul(open, shut), inner_slope);
+        (s.mul(x, open), s.fma(near, bend, open))
     }
+}
+
+/// `1 / (1 + e^-x)`, and one less that.
+#[inline(always)]
+fn sigmoid<S: Simd>(s: S, x: S::F) -> [S::F; 2] {
+    let one = s.splat(1.0);
+    let power = math::exp(s, s.sub(s.zero(), x));
+    let open = s.div(one, s.add(one, power));
+    [open, s.mul(power, open)]
 }
 
 pub(super) fn cap_back(team: &Team, isa: Isa, capped: &[f32], cap: f32, dx: &mut [f32]) {
