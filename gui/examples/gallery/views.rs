@@ -289,6 +289,7 @@ pub(crate) fn conversation(answering: bool) -> ConversationView {
             String::new()
         },
         stopped: false,
+        rating: Default::default(),
     };
     ConversationView {
         id: ConversationId(1),

@@ -30,6 +30,14 @@ number_id! {
     MessageId(i64),
     /// A model the user added.
     ModelId(i64),
+    /// A named recipe for training data.
+    DatasetId(i64),
+    /// A file of examples that the user brought along.
+    ExampleTextId(i64),
+    /// One training run.
+    TuneRunId(i64),
+    /// A fine-tuned adapter in the vault.
+    AdapterId(i64),
     /// One run of a plugin, numbered per plugin from 1.
     RunId(u64),
     /// A value in one run's graph, as the runner names it. Means nothing outside that run.

@@ -24,7 +24,8 @@ pub use frame::{
     FrameError, FromRunner, MAX_FRAME_BYTES, RunFault, ToRunner, read_frame, write_frame,
 };
 pub use ids::{
-    ConversationId, DocumentId, FolderId, Handle, IdError, MessageId, ModelId, PluginId, RunId,
+    AdapterId, ConversationId, DatasetId, DocumentId, ExampleTextId, FolderId, Handle, IdError,
+    MessageId, ModelId, PluginId, RunId, TuneRunId,
 };
 pub use label::{Label, Origin, Source};
 pub use manifest::{

@@ -40,6 +40,36 @@ impl FromSql for Speaker {
     }
 }
 
+/// What the user thinks of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rating {
+    /// Not how it should have been.
+    Bad = -1,
+    /// Not said.
+    #[default]
+    None = 0,
+    /// As it should be.
+    Good = 1,
+}
+
+impl ToSql for Rating {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self as i64).into())
+    }
+}
+
+impl FromSql for Rating {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            -1 => Ok(Self::Bad),
+            0 => Ok(Self::None),
+            1 => Ok(Self::Good),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
 /// A conversation without its messages, for lists.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationHead {
@@ -81,6 +111,9 @@ pub struct ChatTurn {
     pub model: String,
     /// Whether the answer was stopped before its end.
     pub stopped: bool,
+    /// What the user thinks of it.
+    #[serde(default)]
+    pub rating: Rating,
 }
 
 impl fmt::Debug for ChatTurn {
@@ -93,6 +126,7 @@ impl fmt::Debug for ChatTurn {
             .field("attached", &self.attached)
             .field("model", &Hidden(&self.model))
             .field("stopped", &self.stopped)
+            .field("rating", &self.rating)
             .finish()
     }
 }
@@ -229,6 +263,34 @@ impl Vault {
         found(changed, "message")
     }
 
+    /// Writes down what the user thinks of an answer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such answer.
+    pub fn rate_turn(&self, id: MessageId, rating: Rating) -> Result<(), StoreError> {
+        let changed = self.write("rate an answer", |transaction| {
+            transaction.execute(
+                "UPDATE turns SET rating = ?2 WHERE id = ?1 AND speaker = ?3",
+                params![id.0, rating, Speaker::Assistant],
+            )
+        })?;
+        found(changed, "answer")
+    }
+
+    /// Conversations with an answer that the user found good, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rated_conversations(&self) -> Result<Vec<ConversationId>, StoreError> {
+        self.read("list rated conversations", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT conversation FROM turns WHERE rating = 1 ORDER BY conversation",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0).map(ConversationId))?;
+            rows.collect()
+        })
+    }
+
     /// Deletes a message and all after it in its conversation, to say or answer it anew.
     ///
     /// # Errors
@@ -272,7 +334,7 @@ fn read_turns(connection: &Connection, id: ConversationId) -> rusqlite::Result<V
     let mut attached = connection
         .prepare_cached("SELECT document FROM turn_documents WHERE turn = ?1 ORDER BY position")?;
     let mut statement = connection.prepare_cached(
-        "SELECT id, speaker, text, at_secs, model, stopped FROM turns WHERE conversation = ?1 ORDER BY id",
+        "SELECT id, speaker, text, at_secs, model, stopped, rating FROM turns WHERE conversation = ?1 ORDER BY id",
     )?;
     let rows = statement.query_map([id.0], |row| {
         Ok(ChatTurn {
@@ -282,6 +344,7 @@ fn read_turns(connection: &Connection, id: ConversationId) -> rusqlite::Result<V
             at_secs: row.get(3)?,
             model: row.get(4)?,
             stopped: row.get(5)?,
+            rating: row.get(6)?,
             attached: Vec::new(),
         })
     })?;

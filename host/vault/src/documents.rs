@@ -1,6 +1,7 @@
 //! Documents: what was imported and what plugins saved, and the search over it.
 
 mod search;
+mod select;
 mod types;
 mod whole;
 
@@ -13,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_f
 use crate::vault::now_secs;
 use crate::{StoreError, Vault};
 
+pub use select::DocumentSelection;
 pub use types::{
     AttachmentHead, Document, DocumentHead, DocumentKind, DocumentQuery, Folder, NewSaved, Order,
     Page,

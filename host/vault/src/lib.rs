@@ -3,7 +3,8 @@
 //! A vault is a directory ([`VaultDir`]). It holds `hearth.db`, a SQLCipher database under a random 256-bit key;
 //! `key.age`, that key in an age file locked by the user's passphrase (scrypt); `vault.lock`, held while the vault is
 //! open; and folders for plugins, compiled artefacts and adapters. Unlocking gives a [`Vault`], which reads and writes
-//! documents, conversations, plugin records and models, and imports mail and files. Locking drops every key.
+//! documents, conversations, plugin records, models, training runs and adapters, and imports mail and files. Locking drops
+//! every key.
 //!
 //! It defends against whoever gets hold of the disk, a backup or a stolen machine that is switched off. It must never
 //! - write a plaintext byte of the user's to a file: no temp file, no plaintext journal, no index outside the database;
@@ -22,8 +23,11 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod adapters;
+mod blobs;
 mod conversations;
 mod database;
+mod datasets;
 mod documents;
 mod error;
 mod hidden;
@@ -31,6 +35,8 @@ mod import;
 mod key;
 mod models;
 mod plugins;
+mod runs;
+mod sources;
 mod unlock;
 mod vault;
 
@@ -39,13 +45,19 @@ pub use unlock::{Passphrase, VaultDir};
 pub use vault::Vault;
 
 // What it holds.
-pub use conversations::{ChatTurn, ConversationHead, NewTurn, Speaker};
+pub use conversations::{ChatTurn, ConversationHead, NewTurn, Rating, Speaker};
 pub use documents::{
-    AttachmentHead, Document, DocumentHead, DocumentKind, DocumentQuery, Folder, NewSaved, Order,
-    Page,
+    AttachmentHead, Document, DocumentHead, DocumentKind, DocumentQuery, DocumentSelection, Folder,
+    NewSaved, Order, Page,
 };
 pub use models::ModelRecord;
 pub use plugins::{AuditRow, Heritage, Kept, PluginRecord};
+
+// Fine-tuning.
+pub use adapters::{AdapterBytes, AdapterChoice, AdapterRecord, NewAdapter};
+pub use datasets::{DatasetRecord, ExampleTextRecord};
+pub use runs::{KeptCheckpoint, NewTuneRun, RunState, TuneRunRecord, TuneStep};
+pub use sources::{LearntFrom, SourceChange};
 
 // Import.
 pub use import::{ImportEntry, ImportProgress, ImportReport, ImportState, check};

@@ -62,7 +62,9 @@ impl Vault {
             let kept = former.as_ref().map_or(Heritage::Nothing, keeps);
             write_record(transaction, record)?;
             if kept != Heritage::StateAndGrant {
-                transaction.execute("DELETE FROM grants WHERE plugin = ?1", [id])?;
+                for table in ["grants", "plugin_adapters"] {
+                    transaction.execute(&format!("DELETE FROM {table} WHERE plugin = ?1"), [id])?;
+                }
             }
             if kept == Heritage::Nothing {
                 for table in ["plugin_settings", "plugin_storage", "plugin_kept"] {
@@ -323,7 +325,7 @@ impl Vault {
     }
 
     /// Writes about a plugin that must be installed.
-    fn write_for<T>(
+    pub(crate) fn write_for<T>(
         &self,
         id: &PluginId,
         op: &'static str,
