@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod cpu;
 mod learner;
 
+pub use cpu::CpuLearner;
 pub use learner::{Batch, Breathe, Dropout, Learner};
