@@ -19,10 +19,13 @@ pub(super) fn long<const F: u8, const N: usize>(
         let at = i * layout.bytes;
         let header = header::<F, N>(panel, at);
         let mut totals = [_mm512_setzero_si512(); N];
+        let mut high = [_mm512_setzero_si512(); 8];
         for nth in 0..4 {
-            fetch(upcoming.wrapping_add((4 * i + nth) * 4 * layout.bytes), 4 * layout.bytes);
-            let runs = quarter::<F, N>(panel, at, nth);
+            let runs = quarter::<F, N>(panel, at, nth, &mut high);
             for run in 0..2 {
+                // In small portions: the processor waits where too much is asked for at once.
+                let portion = 2 * layout.bytes;
+                fetch(upcoming.wrapping_add((8 * i + 2 * nth + run) * portion), portion);
                 let first = run_start::<F>(nth, run) / 4;
                 for part in 0..8 / layout.quads {
                     let scale = header.scale(first / layout.quads + part);

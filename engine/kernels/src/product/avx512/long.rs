@@ -77,19 +77,28 @@ pub(super) fn header<const F: u8, const CALLER: usize>(panel: &Panel<'_>, at: us
 }
 
 /// One quarter of a block: two runs of 32 columns, see [`run_start`]. For `CALLER` see [`header`].
+///
+/// Quarters are taken in order. `high` is kept from one to the next: bytes whose bits several of them need.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(super) fn quarter<const F: u8, const CALLER: usize>(
     panel: &Panel<'_>,
     at: usize,
     nth: usize,
+    high: &mut [__m512i; 8],
 ) -> [[__m512i; 8]; 2] {
     match F {
+        Q3K if nth == 0 => *high = panel.columns8(at),
+        Q5K if nth == 0 => *high = panel.columns8(at + 16),
+        Q6K if nth.is_multiple_of(2) => *high = panel.columns8(at + 128 + 16 * nth),
+        _ => {}
+    }
+    match F {
         Q2K => quarter_q2k(panel, at, nth),
-        Q3K => quarter_q3k(panel, at, nth),
+        Q3K => quarter_q3k(panel, at, nth, high),
         Q4K => quarter_q4k(panel, at, nth),
-        Q5K => quarter_q5k(panel, at, nth),
-        _ => quarter_q6k(panel, at, nth),
+        Q5K => quarter_q5k(panel, at, nth, high),
+        _ => quarter_q6k(panel, at, nth, high),
     }
 }
 
@@ -177,15 +186,13 @@ fn quarter_q2k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn quarter_q3k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
+fn quarter_q3k(panel: &Panel<'_>, at: usize, nth: usize, high: &[__m512i; 8]) -> [[__m512i; 8]; 2] {
     let packed = panel.columns8(at + 32 + 32 * (nth / 2));
-    let thirds = panel.columns8(at);
     let mut runs = [packed; 2];
     for run in 0..2 {
         for i in 0..8 {
             let low = bits::<0x03>(packed[i], (4 * (nth % 2) + 2 * run) as i32);
-            let third = _mm512_slli_epi32::<2>(bits::<0x01>(thirds[i], (2 * nth + run) as i32));
-            runs[run][i] = _mm512_or_si512(low, third);
+            runs[run][i] = with_bits::<0x04>(low, high[i], (2 * nth + run) as i32 - 2);
         }
     }
     runs
@@ -199,13 +206,11 @@ fn quarter_q4k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn quarter_q5k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
+fn quarter_q5k(panel: &Panel<'_>, at: usize, nth: usize, high: &[__m512i; 8]) -> [[__m512i; 8]; 2] {
     let mut runs = halves(panel.columns8(at + 48 + 32 * nth));
-    let fifths = panel.columns8(at + 16);
     for run in 0..2 {
         for i in 0..8 {
-            let fifth = _mm512_slli_epi32::<4>(bits::<0x01>(fifths[i], (2 * nth + run) as i32));
-            runs[run][i] = _mm512_or_si512(runs[run][i], fifth);
+            runs[run][i] = with_bits::<0x10>(runs[run][i], high[i], (2 * nth + run) as i32 - 4);
         }
     }
     runs
@@ -213,16 +218,29 @@ fn quarter_q5k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn quarter_q6k(panel: &Panel<'_>, at: usize, nth: usize) -> [[__m512i; 8]; 2] {
+fn quarter_q6k(panel: &Panel<'_>, at: usize, nth: usize, high: &[__m512i; 8]) -> [[__m512i; 8]; 2] {
     let mut runs = halves(panel.columns8(at + 64 * (nth / 2) + 32 * (nth % 2)));
-    let high = panel.columns8(at + 128 + 32 * (nth / 2));
     for run in 0..2 {
         for i in 0..8 {
-            let high = bits::<0x03>(high[i], (2 * (nth % 2) + 4 * run) as i32);
-            runs[run][i] = _mm512_or_si512(runs[run][i], _mm512_slli_epi32::<4>(high));
+            let shift = (2 * (nth % 2) + 4 * run) as i32 - 4;
+            runs[run][i] = with_bits::<0x30>(runs[run][i], high[i], shift);
         }
     }
     runs
+}
+
+/// Puts in some bits of other bytes, after a shift of these to the right by less than 8, or to the left.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn with_bits<const MASK: i8>(bytes: __m512i, others: __m512i, shift: i32) -> __m512i {
+    /// `a | b & c`
+    const OR_AND: i32 = 0b1111_1000;
+    let shifted = if shift < 0 {
+        _mm512_sllv_epi32(others, _mm512_set1_epi32(-shift))
+    } else {
+        _mm512_srlv_epi32(others, _mm512_set1_epi32(shift))
+    };
+    _mm512_ternarylogic_epi32::<OR_AND>(bytes, shifted, _mm512_set1_epi8(MASK))
 }
 
 /// The lower and the upper four bits of the bytes.

@@ -45,9 +45,10 @@ impl Spread {
         }
         self.d[0] = header.d;
         self.m[0] = header.minus_dmin;
+        let mut high = [_mm512_setzero_si512(); 8];
         for nth in 0..4 {
             fetch(upcoming.wrapping_add(nth * 4 * layout.bytes), 4 * layout.bytes);
-            let runs = quarter::<F, 0>(panel, at, nth);
+            let runs = quarter::<F, 0>(panel, at, nth, &mut high);
             for run in 0..2 {
                 let first = run_start::<F>(nth, run) / 4;
                 for i in 0..8 {
