@@ -303,7 +303,7 @@ fn read_document(connection: &Connection, id: DocumentId) -> rusqlite::Result<Op
             let head = read_head(row)?;
             let saved: Option<String> = row.get(10)?;
             Ok(Document {
-                label: label_of(&head, saved.as_deref())?,
+                label: label_of(head.id, head.kind, saved.as_deref())?,
                 source: row.get(9)?,
                 recipients: row.get(11)?,
                 body: row.get(12)?,
@@ -324,13 +324,13 @@ fn read_document(connection: &Connection, id: DocumentId) -> rusqlite::Result<Op
 }
 
 /// Mail is a stranger's words and files are the user's; a saved document adds itself to what it was made from.
-fn label_of(head: &DocumentHead, saved: Option<&str>) -> rusqlite::Result<Label> {
-    let origin = if head.kind == DocumentKind::Mail { Origin::External } else { Origin::User };
+fn label_of(id: DocumentId, kind: DocumentKind, saved: Option<&str>) -> rusqlite::Result<Label> {
+    let origin = if kind == DocumentKind::Mail { Origin::External } else { Origin::User };
     match saved {
-        None => Ok(Label::document(head.id, BTreeSet::from([origin]))),
+        None => Ok(Label::document(id, BTreeSet::from([origin]))),
         Some(json) => {
             let mut label: Label = from_json(json)?;
-            label.sources.insert(Source::Document(head.id));
+            label.sources.insert(Source::Document(id));
             Ok(label)
         }
     }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use hearth_base::{DocumentId, FolderId};
-use rusqlite::{OptionalExtension, params_from_iter, types::Value};
+use hearth_base::{DocumentId, FolderId, Label};
+use rusqlite::{OptionalExtension, params, params_from_iter, types::Value};
 use serde::{Deserialize, Serialize};
 
-use super::{DocumentKind, search};
+use super::{DocumentKind, label_of, search};
 use crate::hidden::Hidden;
 use crate::{StoreError, Vault};
 
@@ -79,6 +79,38 @@ impl Vault {
                 .prepare(&format!("SELECT id FROM documents WHERE {conditions} ORDER BY id"))?;
             let rows =
                 statement.query_map(params_from_iter(&values), |row| row.get(0).map(DocumentId))?;
+            rows.collect()
+        })
+    }
+
+    /// The label of one document, as [`Vault::document`] gives it; `None` where it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn label_of_document(&self, id: DocumentId) -> Result<Option<Label>, StoreError> {
+        self.read("read a label", |connection| {
+            connection
+                .prepare_cached("SELECT kind, label FROM documents WHERE id = ?1")?
+                .query_row([id.0], |row| {
+                    label_of(id, row.get(0)?, row.get::<_, Option<String>>(1)?.as_deref())
+                })
+                .optional()
+        })
+    }
+
+    /// Who wrote the mail in the vault, those with the most of it first, and how much.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_authors(&self, limit: u32) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read("list authors", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT author, count(*) FROM documents WHERE kind = ?1 AND author <> ''
+                 GROUP BY author ORDER BY 2 DESC, 1 LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![DocumentKind::Mail, limit], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
             rows.collect()
         })
     }
@@ -160,6 +192,10 @@ mod tests {
         let folder = vault.document(six).unwrap().unwrap().head.folder;
         assert_eq!(select(DocumentSelection { folders: Some(vec![folder]), ..only() }), [six]);
 
+        let whole = vault.document(six).unwrap().unwrap();
+        assert_eq!(vault.label_of_document(six).unwrap(), Some(whole.label));
+        assert_eq!(vault.label_of_document(DocumentId(99)).unwrap(), None);
+        assert_eq!(vault.mail_authors(5).unwrap(), [("a@example.com".to_owned(), 2)]);
         assert_eq!(vault.document_of_message("d6@example.com").unwrap(), Some(six));
         assert_eq!(vault.document_of_message("d7@example.com").unwrap(), None);
         assert_eq!(vault.raw_start(six, 5).unwrap(), b"From:");
