@@ -33,6 +33,7 @@ pub mod inspect;
 pub mod lora;
 pub mod measure;
 pub mod models;
+pub mod prompt;
 mod sample;
 pub mod template;
 pub mod tokenizer;

@@ -29,6 +29,7 @@ use serde::Serialize;
 
 use hearth_engine_api::EngineError;
 
+pub(crate) use chat::Layout;
 pub use file::{RenderFileError, render_file};
 
 /// Steps a template may take; one step per instruction and per 64 bytes it makes, so that this also keeps

@@ -176,6 +176,15 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizeError`] where the vocabulary cannot spell the text.
     pub fn encode_spans(&self, spans: &[Span<'_>]) -> Result<Vec<u32>, TokenizeError> {
+        self.encode_spans_after(spans, false)
+    }
+
+    /// [`Tokenizer::encode_spans`] of spans that go on from other text, if `after_text`.
+    pub(crate) fn encode_spans_after(
+        &self,
+        spans: &[Span<'_>],
+        after_text: bool,
+    ) -> Result<Vec<u32>, TokenizeError> {
         let text: String = spans.iter().map(|span| span.text).collect();
         let mut found = Vec::new();
         let mut start = 0;
@@ -195,7 +204,7 @@ impl Tokenizer {
         }
         hits.extend(found);
         hits.sort_by_key(|hit| hit.range.start);
-        self.encode_around(&text, &hits, false)
+        self.encode_around(&text, &hits, after_text)
     }
 
     /// Ids of the hits, and of the text between them. `after_text` says that the whole goes on from other text.

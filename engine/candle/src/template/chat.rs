@@ -43,32 +43,8 @@ impl ChatTemplate {
         messages: &[ChatMessage],
         now: DateTime,
     ) -> Result<Vec<u32>, EngineError> {
-        let stand_ins = StandIns::choose(tokenizer, messages, self.source())?;
-        let masked: Vec<Masked> = messages
-            .iter()
-            .map(|message| Masked {
-                role: message.role,
-                content: stand_ins.mask(message, tokenizer),
-            })
-            .collect();
-        let rendered = match self.lay_out(tokenizer, &masked, now) {
-            Err(refusal @ TemplateError::Refused { .. }) => match without_system(&masked) {
-                Some(folded) => self.lay_out(tokenizer, &folded, now).map_err(|_second| refusal),
-                None => Err(refusal),
-            },
-            rendered => rendered,
-        }?;
-        let runs = stand_ins.unmask(&rendered);
-        let spans: Vec<Span<'_>> =
-            runs.iter().map(|(text, special)| Span { text, special: *special }).collect();
-        let mut ids = tokenizer.encode_spans(&spans)?;
-        if let Some(bos) = tokenizer.bos()
-            && tokenizer.add_bos()
-            && ids.first() != Some(&bos)
-        {
-            ids.insert(0, bos);
-        }
-        Ok(ids)
+        let layout = Layout::new(self, tokenizer, messages, now)?;
+        layout.ids(&layout.text(messages.len(), true)?)
     }
 
     /// The conversation as text, with stand-ins in it.
@@ -76,6 +52,7 @@ impl ChatTemplate {
         &self,
         tokenizer: &Tokenizer,
         messages: &[Masked],
+        cue: bool,
         now: DateTime,
     ) -> Result<String, TemplateError> {
         let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.special_text(id)).unwrap_or("");
@@ -85,7 +62,7 @@ impl ChatTemplate {
             .collect();
         let context = context! {
             messages,
-            add_generation_prompt => true,
+            add_generation_prompt => cue,
             bos_token => spelling(tokenizer.bos()),
             eos_token => spelling(tokenizer.eos()),
         };
@@ -97,6 +74,67 @@ impl ChatTemplate {
             }
             rendered => rendered,
         }
+    }
+}
+
+/// A conversation that a template lays out as far as is asked for.
+pub(crate) struct Layout<'a> {
+    template: &'a ChatTemplate,
+    tokenizer: &'a Tokenizer,
+    stand_ins: StandIns,
+    messages: Vec<Masked>,
+    now: DateTime,
+}
+
+impl<'a> Layout<'a> {
+    pub(crate) fn new(
+        template: &'a ChatTemplate,
+        tokenizer: &'a Tokenizer,
+        messages: &[ChatMessage],
+        now: DateTime,
+    ) -> Result<Self, EngineError> {
+        let stand_ins = StandIns::choose(tokenizer, messages, template.source())?;
+        let masked = |message: &ChatMessage| Masked {
+            role: message.role,
+            content: stand_ins.mask(message, tokenizer),
+        };
+        let messages = messages.iter().map(masked).collect();
+        Ok(Self { template, tokenizer, stand_ins, messages, now })
+    }
+
+    /// The first `count` messages as text with stand-ins in it, ending with the cue for an answer if asked for.
+    pub(crate) fn text(&self, count: usize, cue: bool) -> Result<String, TemplateError> {
+        let messages = &self.messages[..count];
+        match self.template.lay_out(self.tokenizer, messages, cue, self.now) {
+            Err(refusal @ TemplateError::Refused { .. }) => match without_system(messages) {
+                Some(folded) => self
+                    .template
+                    .lay_out(self.tokenizer, &folded, cue, self.now)
+                    .map_err(|_second| refusal),
+                None => Err(refusal),
+            },
+            text => text,
+        }
+    }
+
+    /// A text of [`Layout::text`] cut into what messages and what the template have put.
+    pub(crate) fn runs(&self, text: &str) -> Vec<(String, Special)> {
+        self.stand_ins.unmask(text)
+    }
+
+    /// The ids of a text of [`Layout::text`].
+    pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        let runs = self.runs(text);
+        let spans: Vec<Span<'_>> =
+            runs.iter().map(|(text, special)| Span { text, special: *special }).collect();
+        let mut ids = self.tokenizer.encode_spans(&spans)?;
+        if let Some(bos) = self.tokenizer.bos()
+            && self.tokenizer.add_bos()
+            && ids.first() != Some(&bos)
+        {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
     }
 }
 

@@ -18,6 +18,7 @@ mod formats;
 mod golden;
 mod hostile;
 mod inspection;
+mod lessons;
 mod template;
 mod tokenizer;
 mod toy;
