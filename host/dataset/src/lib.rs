@@ -22,6 +22,10 @@ mod report;
 mod split;
 mod template;
 
+pub mod audit;
+pub mod export;
+#[cfg(feature = "invented")]
+pub mod invented;
 pub mod jsonl;
 
 pub use build::{MAX_TEXT_BYTES, build};
