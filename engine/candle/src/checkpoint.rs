@@ -39,6 +39,12 @@ pub struct Checkpoint {
     contents: Contents,
 }
 
+/// What a model's files are, with their headers.
+pub(crate) enum Files<'a> {
+    Gguf(&'a GgufHeader),
+    Safetensors(&'a Folder),
+}
+
 #[derive(Debug)]
 enum Contents {
     Gguf(GgufHeader),
@@ -65,6 +71,19 @@ impl Checkpoint {
         let json = read_small_file(&folder.directory.join("config.json"), MAX_CONFIG_BYTES)?;
         let config = json_config(&json, folder.tensors.contains_key("lm_head.weight"))?;
         Ok(Self { path: path.into(), config, contents: Contents::Safetensors(folder) })
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its files.
+    pub(crate) const fn files(&self) -> Files<'_> {
+        match &self.contents {
+            Contents::Gguf(header) => Files::Gguf(header),
+            Contents::Safetensors(folder) => Files::Safetensors(folder),
+        }
     }
 
     /// What the model is.

@@ -7,7 +7,19 @@ use std::{collections::BTreeMap, fmt};
 
 use hearth_engine_api::{AdapterError, LoraSettings, Target};
 
-use crate::models::DecoderConfig;
+use crate::models::{Architecture, DecoderConfig, RopeLayout};
+
+mod gguf;
+mod merge;
+mod meta;
+mod parts;
+mod peft;
+
+pub use merge::merge;
+pub use meta::HearthMeta;
+pub use peft::{hearth_meta, read_peft, write_peft};
+
+use parts::RowOrder;
 
 /// Beyond any rank in use; a rank near the matrix's own size is no saving any more.
 pub const MAX_RANK: u32 = 4096;
@@ -61,6 +73,7 @@ impl fmt::Debug for Pair {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
     settings: LoraSettings,
+    layout: Layout,
     layers: Vec<BTreeMap<Target, Pair>>,
 }
 
@@ -76,7 +89,8 @@ impl Adapter {
             let pair = |&target: &Target| (target, Pair::zeros(rank, target_shape(config, target)));
             settings.targets.iter().map(pair).collect()
         };
-        Ok(Self { settings: settings.clone(), layers: (0..config.layers).map(pairs).collect() })
+        let layers = (0..config.layers).map(pairs).collect();
+        Ok(Self { settings: settings.clone(), layout: Layout::of(config), layers })
     }
 
     /// Of the same shape, all zero: for gradients and an optimiser's moments.
@@ -169,6 +183,58 @@ impl Adapter {
     /// Whether all are numbers.
     pub fn is_finite(&self) -> bool {
         self.parameters().flatten().all(|number| number.is_finite())
+    }
+}
+
+/// What has to be known of a base to write files for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    architecture: Architecture,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    ffn: usize,
+    hidden: usize,
+    pairs: bool,
+    joined: bool,
+}
+
+impl Layout {
+    fn of(config: &DecoderConfig) -> Self {
+        let &DecoderConfig { architecture, heads, kv_heads, head_dim, ffn, hidden, .. } = config;
+        let pairs = config.rope_layout == RopeLayout::Interleaved;
+        let joined = config.joined_projections;
+        Self { architecture, heads, kv_heads, head_dim, ffn, hidden, pairs, joined }
+    }
+
+    /// How the base has the rows of queries and keys.
+    const fn order(&self) -> RowOrder {
+        if self.pairs { RowOrder::Pairs } else { RowOrder::Halves }
+    }
+
+    /// How a GGUF has them: those of Llamas are permuted.
+    const fn gguf_order(&self) -> RowOrder {
+        match self.architecture {
+            Architecture::Llama | Architecture::Mistral => RowOrder::Pairs,
+            _ => RowOrder::Halves,
+        }
+    }
+
+    /// Rows of a head, for what the rotary embedding turns.
+    const fn head_rows(&self, target: Target) -> Option<usize> {
+        match target {
+            Target::Q | Target::K => Some(self.head_dim),
+            _ => None,
+        }
+    }
+
+    const fn outputs(&self, target: Target) -> usize {
+        match target {
+            Target::Q => self.heads * self.head_dim,
+            Target::K | Target::V => self.kv_heads * self.head_dim,
+            Target::Gate | Target::Up => self.ffn,
+            Target::O | Target::Down => self.hidden,
+        }
     }
 }
 

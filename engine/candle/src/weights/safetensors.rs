@@ -115,6 +115,16 @@ impl Located {
         self.elements().saturating_mul(number_bytes as u64)
     }
 
+    /// Which of the files it lies in.
+    pub(crate) const fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// Where in that file it starts, in bytes.
+    pub(crate) const fn start(&self) -> u64 {
+        self.start
+    }
+
     fn plain(&self) -> Option<Plain> {
         match self.dtype {
             Dtype::F32 => Some(Plain::F32),
@@ -136,6 +146,11 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// The files with the weights.
+    pub(crate) fn shards(&self) -> &[PathBuf] {
+        &self.shards
+    }
+
     /// Reads the headers of the model at `path`: a folder, or one of its `.safetensors` files.
     /// A file that an index beside it lists as a part stands for the whole.
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
