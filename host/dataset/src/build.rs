@@ -28,16 +28,7 @@ const TELLING_CHARS: usize = 80;
 pub fn build(vault: &Vault, recipe: &Recipe) -> Result<Dataset, DatasetError> {
     recipe.check()?;
     let draw = Draw::new(recipe.seed);
-    let mut builder = Builder {
-        context: Context { vault, recipe, draw: &draw },
-        drafts: Vec::new(),
-        seen: HashSet::new(),
-        report: Report::default(),
-        folders: BTreeMap::new(),
-        label: Label::public(),
-        read: BTreeSet::new(),
-        talks_and_files: Vec::new(),
-    };
+    let mut builder = Builder::new(vault, recipe, &draw);
     if let Template::Imported { text } = recipe.template {
         builder.add_lines(text)?;
     } else {
@@ -68,7 +59,20 @@ struct Builder<'a> {
     talks_and_files: Vec<(u64, LearntFrom)>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(vault: &'a Vault, recipe: &'a Recipe, draw: &'a Draw) -> Self {
+        Self {
+            context: Context { vault, recipe, draw },
+            drafts: Vec::new(),
+            seen: HashSet::new(),
+            report: Report::default(),
+            folders: BTreeMap::new(),
+            label: Label::public(),
+            read: BTreeSet::new(),
+            talks_and_files: Vec::new(),
+        }
+    }
+
     fn add_documents(&mut self) -> Result<(), DatasetError> {
         for (id, filters) in selected(self.context.vault, self.context.recipe)? {
             let Some(document) = self.context.vault.document(id)? else {
@@ -159,6 +163,8 @@ impl Builder<'_> {
             if self.report.text_bytes > MAX_TEXT_BYTES {
                 return Err(DatasetError::TooLarge { limit_bytes: MAX_TEXT_BYTES });
             }
+            // What shows documents goes with them.
+            let group = group.filter(|_| draft.documents.is_empty());
             self.drafts.push(Entry { draft, item, folder, group });
         }
         if self.drafts.len() == before {
@@ -308,3 +314,6 @@ fn fingerprint(example: &Example) -> [u8; 16] {
     print.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
     print
 }
+
+#[cfg(test)]
+mod tests;
