@@ -6,11 +6,12 @@
 
 use std::ops::ControlFlow;
 
-use hearth_engine_api::{self as api, EngineError, LoadError};
+use hearth_engine_api::{self as api, AdapterError, AdapterSlot, EngineError, LoadError};
 use hearth_engine_kernels::{KvFormat, KvLayout, Sequence, Team};
 
-use crate::{checkpoint::Checkpoint, models::DecoderConfig};
+use crate::{checkpoint::Checkpoint, lora::Adapter, models::DecoderConfig};
 
+mod adapter;
 mod pass;
 mod rotary;
 mod scratch;
@@ -18,6 +19,7 @@ mod weights;
 
 pub(crate) use scratch::max_bytes as work_bytes;
 
+pub use adapter::{Applied, CpuAdapter};
 pub use rotary::Rotary;
 pub use weights::{Layer, Linear, Weights};
 
@@ -46,6 +48,8 @@ pub struct Step<'a> {
     pub ids: &'a [u32],
     /// Which of them get logits.
     pub logits: Wanted,
+    /// What the model runs with, the same for all steps of a sequence.
+    pub adapters: &'a [Applied],
 }
 
 /// Which tokens get logits.
@@ -101,6 +105,18 @@ impl CpuDecoder {
         })
     }
 
+    /// Makes an adapter ready for steps. Its slot is its place in the order in which several are added.
+    ///
+    /// # Errors
+    /// [`AdapterError::OtherModel`] where its shape is not the model's.
+    pub fn adapter(
+        &self,
+        slot: AdapterSlot,
+        adapter: &Adapter,
+    ) -> Result<CpuAdapter, AdapterError> {
+        CpuAdapter::new(slot, adapter, &self.weights)
+    }
+
     /// What it is.
     pub const fn config(&self) -> &DecoderConfig {
         &self.config
@@ -146,7 +162,7 @@ impl CpuDecoder {
             let wanted: usize = self.scratch.pieces.iter().map(|piece| piece.wanted).sum();
             let rows = rest.split_off_mut(..wanted * self.config.vocab).unwrap_or_default();
             let Self { config, weights, team, rotary, scratch, .. } = self;
-            Pass { config, weights, team, rotary, scratch }.run(steps, rows)?;
+            Pass::new((config, weights, team), (rotary, scratch), steps).run(steps, rows)?;
         }
         Ok(())
     }
@@ -162,6 +178,9 @@ impl CpuDecoder {
         }
         if step.sequence.layout() != &self.layout {
             return invalid("the sequence belongs to another model".into());
+        }
+        if step.adapters.iter().any(|applied| !applied.adapter.fits(&self.weights)) {
+            return invalid("an adapter was made ready for another model".into());
         }
         let tokens = step.sequence.tokens().saturating_add(step.ids.len());
         if tokens > config.context_tokens {

@@ -265,7 +265,7 @@ impl Subject {
 
     fn step(&mut self, ids: &[u32], wanted: Wanted) -> Result<&[f32], EngineError> {
         let Self { decoder, sequence, logits } = self;
-        decoder.step(&mut [Step { sequence, ids, logits: wanted }], logits)?;
+        decoder.step(&mut [Step { sequence, ids, logits: wanted, adapters: &[] }], logits)?;
         Ok(logits)
     }
 

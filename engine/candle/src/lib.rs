@@ -41,8 +41,8 @@ pub mod weights;
 mod workers;
 
 pub use backend::CandleBackend;
-pub use checkpoint::Checkpoint;
-pub use cpu::{CpuDecoder, Step, Wanted};
+pub use checkpoint::{Checkpoint, free_memory_bytes};
+pub use cpu::{Applied, CpuAdapter, CpuDecoder, Step, Wanted};
 pub use embedding::CandleEmbedder;
 pub use sample::{Candidate, Sampler, candidates, largest};
 

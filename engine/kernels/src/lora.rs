@@ -7,7 +7,7 @@
 use crate::Isa;
 use crate::Team;
 use crate::kv::Cell;
-use crate::matrix::ShapeError;
+use crate::matrix::{Matrix, ShapeError};
 use crate::scatter::Scatter;
 use crate::simd::{LANES, dispatch};
 use half::f16;
@@ -107,6 +107,11 @@ impl LowRank {
             }
         };
         Ok(Self { inputs, outputs, ranks, unit, numbers })
+    }
+
+    /// Whether it has the shape of `matrix`.
+    pub fn fits(&self, matrix: &Matrix) -> bool {
+        (self.outputs, self.inputs) == (matrix.rows(), matrix.columns())
     }
 
     /// Memory it takes.

@@ -205,7 +205,7 @@ impl Reader {
         let id = |i: usize| u32::try_from(i.wrapping_mul(7919) % vocabulary).unwrap_or(0);
         let ids: Vec<u32> = (self.position..self.position + tokens).map(id).collect();
         self.position += tokens;
-        self.decoder.step(&mut [Step { sequence, ids: &ids, logits }], &mut self.logits)
+        self.decoder.step(&mut [Step { sequence, ids: &ids, logits, adapters: &[] }], &mut self.logits)
     }
 }
 

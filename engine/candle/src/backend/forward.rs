@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use hearth_engine_api::EngineError;
+use hearth_engine_api::{AdapterError, AdapterFile, AdapterSlot, EngineError};
 
 mod candle;
 mod cpu;
+
+use crate::cpu::Applied;
 
 pub(super) use candle::CandleForward;
 pub(super) use cpu::CpuForward;
@@ -19,6 +21,8 @@ pub(crate) trait Forward {
     type Sequence;
     /// Keys and values of [`PAGE_TOKENS`] tokens.
     type Page;
+    /// An adapter made ready.
+    type Adapter;
 
     /// Whether a token's logits are bitwise the same whatever else a step reads and however its sequence was cut
     /// into steps. Where they are not, every sequence is read in one fixed way, and nothing is shared or guessed.
@@ -43,6 +47,13 @@ pub(crate) trait Forward {
         room_tokens: usize,
     ) -> Result<Self::Sequence, EngineError>;
 
+    /// Makes an adapter ready. Where a sequence has several, they are added in the order of their slots.
+    ///
+    /// # Errors
+    /// [`AdapterError`] where it is damaged or cannot be applied whole.
+    fn adapter(&self, slot: AdapterSlot, file: &AdapterFile)
+    -> Result<Self::Adapter, AdapterError>;
+
     /// Tokens that a sequence holds.
     fn tokens(sequence: &Self::Sequence) -> usize;
 
@@ -58,17 +69,19 @@ pub(crate) trait Forward {
     /// [`EngineError`]. The sequences are of no more use then.
     fn step(
         &mut self,
-        parts: &mut [Part<'_, Self::Sequence>],
+        parts: &mut [Part<'_, Self::Sequence, Self::Adapter>],
         logits: &mut Vec<f32>,
     ) -> Result<(), EngineError>;
 }
 
 /// What a step reads of one sequence.
-pub(crate) struct Part<'a, S> {
+pub(crate) struct Part<'a, S, A> {
     pub(crate) sequence: &'a mut S,
     /// At least one token.
     pub(crate) ids: Vec<u32>,
     pub(crate) wanted: Wanted,
+    /// The same for all steps of a sequence.
+    pub(crate) adapters: &'a [Applied<A>],
 }
 
 /// Which tokens of a part get logits.

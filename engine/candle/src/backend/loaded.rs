@@ -1,9 +1,9 @@
 //! A loaded model.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use hearth_engine_api::{
-    AdapterError, AdapterFile, AdapterSlot, CacheScope, EngineError, GenerateRequest,
+    AdapterError, AdapterFile, AdapterSlot, AdapterUse, CacheScope, EngineError, GenerateRequest,
     LanguageModel, LoadError, LoadOptions, ModelInfo, Prompt, Report, RequestId,
 };
 
@@ -15,7 +15,10 @@ use super::{
     server::{MOST_RUNNING, Server, Sharing},
     split::split,
 };
-use crate::tokenizer::{Special, Tokenizer};
+use crate::{
+    cpu::Applied,
+    tokenizer::{Special, Tokenizer},
+};
 
 /// Ends an answer in many vocabularies, whether or not the file says so.
 const END_OF_SEQUENCE: &str = "</s>";
@@ -30,6 +33,15 @@ pub(super) struct LoadedModel<F: Forward> {
     ends: Vec<u32>,
     guides: Guides,
     server: Server<F>,
+    adapters: BTreeMap<AdapterSlot, Named<F::Adapter>>,
+    /// Adapters there have been.
+    adapters_added: u64,
+}
+
+/// An adapter with a name that none had before, whatever its slot.
+struct Named<A> {
+    adapter: Arc<A>,
+    serial: u64,
 }
 
 /// A loaded model, with what measuring needs besides.
@@ -83,7 +95,8 @@ impl<F: Forward> LoadedModel<F> {
         let prompter = Prompter::new(tokenizer);
         let guides = Guides::new(Arc::clone(&prompter.tokenizer));
         let server = Server::new(forward, limit_pages);
-        Ok(Self { info, prompter, ends, guides, server })
+        let adapters = BTreeMap::new();
+        Ok(Self { info, prompter, ends, guides, server, adapters, adapters_added: 0 })
     }
 
     fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
@@ -97,18 +110,54 @@ impl<F: Forward> LoadedModel<F> {
     }
 
     /// What a request shares.
-    fn sharing(&self, scope: &CacheScope, prompt: &[u32]) -> Result<Option<Sharing>, EngineError> {
+    ///
+    /// Keys and values are of use to those alone who run with the same adapters at the same strengths, so these are part
+    /// of the key; what stands before its first semicolon is never the request's.
+    fn sharing(
+        &self,
+        scope: &CacheScope,
+        prompt: &[u32],
+        adapters: &str,
+    ) -> Result<Option<Sharing>, EngineError> {
+        let with = |key: &str| format!("{adapters};{key}").into();
         Ok(match scope {
             CacheScope::Private => None,
-            CacheScope::Shared(key) => {
-                Some(Sharing { key: key.as_str().into(), most_tokens: usize::MAX })
-            }
+            CacheScope::Shared(key) => Some(Sharing { key: with(key), most_tokens: usize::MAX }),
             CacheScope::SharedHead { key, head } => {
                 let head = self.prompt_ids(head)?;
                 let most_tokens = prompt.iter().zip(&head).take_while(|(a, b)| a == b).count();
-                Some(Sharing { key: key.as_str().into(), most_tokens })
+                Some(Sharing { key: with(key), most_tokens })
             }
         })
+    }
+
+    /// What a request runs with, in the order of the slots, and what names it. An adapter of no strength is none.
+    fn applied(
+        &self,
+        uses: &[AdapterUse],
+    ) -> Result<(Vec<Applied<F::Adapter>>, String), EngineError> {
+        let mut by_slot = BTreeMap::new();
+        for &AdapterUse { slot, strength } in uses {
+            let named = self.adapters.get(&slot);
+            let named = named.ok_or_else(|| EngineError::unknown_adapter(slot))?;
+            if !strength.is_finite() {
+                let reason = format!("adapter {} has a strength of {strength}", slot.0);
+                return Err(EngineError::Invalid { reason });
+            }
+            if by_slot.insert(slot, (named, strength)).is_some() {
+                let reason = format!("adapter {} is asked for twice", slot.0);
+                return Err(EngineError::Invalid { reason });
+            }
+        }
+        let mut applied = Vec::new();
+        let mut names = String::new();
+        for (Named { adapter, serial }, strength) in by_slot.into_values() {
+            if strength != 0.0 {
+                applied.push(Applied { adapter: Arc::clone(adapter), strength });
+                names.push_str(&format!("{serial:x}*{:x},", strength.to_bits()));
+            }
+        }
+        Ok((applied, names))
     }
 
     fn take(
@@ -118,7 +167,9 @@ impl<F: Forward> LoadedModel<F> {
         replayed: Option<Vec<u32>>,
     ) -> Result<(), EngineError> {
         let prompt = self.prompt_ids(&request.prompt)?;
-        let terms = (request.priority, self.sharing(&request.cache, &prompt)?);
+        let (adapters, names) = self.applied(&request.adapters)?;
+        let sharing = self.sharing(&request.cache, &prompt, &names)?;
+        let terms = (request.priority, sharing, adapters);
         let stops = self.prompter.own_stops(&request.prompt);
         let context_tokens = self.info.context_tokens as usize;
         let vocabulary = Vocabulary { tokenizer: &self.prompter.tokenizer, ends: &self.ends };
@@ -151,11 +202,17 @@ impl<F: Forward> LanguageModel for LoadedModel<F> {
         MOST_RUNNING
     }
 
-    fn add_adapter(&mut self, _slot: AdapterSlot, _file: &AdapterFile) -> Result<(), AdapterError> {
-        Err(AdapterError::Unsupported { what: "adapters of this model".into() })
+    fn add_adapter(&mut self, slot: AdapterSlot, file: &AdapterFile) -> Result<(), AdapterError> {
+        let adapter = Arc::new(self.server.forward().adapter(slot, file)?);
+        let serial = self.adapters_added;
+        self.adapters_added += 1;
+        self.adapters.insert(slot, Named { adapter, serial });
+        Ok(())
     }
 
-    fn remove_adapter(&mut self, _slot: AdapterSlot) {}
+    fn remove_adapter(&mut self, slot: AdapterSlot) {
+        self.adapters.remove(&slot);
+    }
 
     fn begin(&mut self, id: RequestId, request: GenerateRequest) -> Result<(), EngineError> {
         self.take(id, request, None)

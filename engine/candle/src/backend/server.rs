@@ -11,6 +11,7 @@ use super::{
     plan::{Share, Wish, shares},
     pool::Pool,
 };
+use crate::cpu::Applied;
 
 mod request;
 #[cfg(test)]
@@ -34,6 +35,9 @@ pub(super) struct Server<F: Forward> {
     logits: Vec<f32>,
     passes: u64,
 }
+
+/// A request's priority, what it shares, and what it runs with.
+pub(super) type Terms<F> = (Priority, Option<Sharing>, Vec<Applied<<F as Forward>::Adapter>>);
 
 /// Whether a request got its place.
 enum Seating {
@@ -73,7 +77,7 @@ impl<F: Forward> Server<F> {
     pub(super) fn begin(
         &mut self,
         id: RequestId,
-        (priority, sharing): (Priority, Option<Sharing>),
+        (priority, sharing, adapters): Terms<F>,
         answer: Answer,
     ) -> Result<(), EngineError> {
         let needed_pages = answer.room_tokens().div_ceil(PAGE_TOKENS);
@@ -94,6 +98,7 @@ impl<F: Forward> Server<F> {
             id,
             priority,
             sharing,
+            adapters,
             answer,
             begun: false,
             seat: None,
@@ -293,7 +298,8 @@ impl<F: Forward> Server<F> {
                 && let Some(seat) = &mut request.seat
             {
                 let sequence = &mut seat.sequence;
-                parts.push(Part { sequence, ids: turn.ids.clone(), wanted: turn.wanted });
+                let (ids, adapters) = (turn.ids.clone(), &*request.adapters);
+                parts.push(Part { sequence, ids, wanted: turn.wanted, adapters });
             }
         }
         self.forward.step(&mut parts, &mut self.logits)

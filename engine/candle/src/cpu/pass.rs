@@ -5,7 +5,7 @@
 
 use std::{ops::Range, sync::OnceLock};
 
-use hearth_engine_api::EngineError;
+use hearth_engine_api::{EngineError, Target};
 use hearth_engine_kernels::{
     AttentionConfig, Forms, Product, Segment, ShapeError, Team, add, attention, geglu_tanh, matmul,
     rms_norm, rms_norm_heads, softcap, swiglu,
@@ -13,6 +13,7 @@ use hearth_engine_kernels::{
 
 use super::{
     Step,
+    adapter::Adapted,
     rotary::Rotary,
     scratch::{Scratch, sized},
     weights::{Layer, Linear, Weights},
@@ -20,19 +21,31 @@ use super::{
 use crate::models::{Activation, DecoderConfig};
 
 /// A pass under way.
-pub(super) struct Pass<'a> {
-    pub(super) config: &'a DecoderConfig,
-    pub(super) weights: &'a Weights,
-    pub(super) team: &'a Team,
-    pub(super) rotary: &'a mut Rotary,
-    pub(super) scratch: &'a mut Scratch,
+pub(super) struct Pass<'p, 's> {
+    config: &'p DecoderConfig,
+    weights: &'p Weights,
+    team: &'p Team,
+    rotary: &'p mut Rotary,
+    scratch: &'p mut Scratch,
+    /// With their rows in the scratch memory.
+    adapted: Adapted<'s>,
 }
 
-impl Pass<'_> {
+impl<'p, 's> Pass<'p, 's> {
+    /// One over the pieces laid out in the scratch memory.
+    pub(super) fn new(
+        (config, weights, team): (&'p DecoderConfig, &'p Weights, &'p Team),
+        (rotary, scratch): (&'p mut Rotary, &'p mut Scratch),
+        steps: &[Step<'s>],
+    ) -> Self {
+        let adapted = Adapted::of(steps, &scratch.pieces, |piece| piece.tokens);
+        Self { config, weights, team, rotary, scratch, adapted }
+    }
+
     /// Runs the pieces laid out in the scratch memory, and puts the logits of the wanted rows into `logits`.
     pub(super) fn run(
         &mut self,
-        steps: &mut [Step<'_>],
+        steps: &mut [Step<'s>],
         logits: &mut [f32],
     ) -> Result<(), EngineError> {
         let rows = self.gather(steps);
@@ -56,9 +69,7 @@ impl Pass<'_> {
         }
         self.head(wanted, logits).map_err(|error| compute("the head", &error))
     }
-}
 
-impl Pass<'_> {
     /// Lays out ids and positions, and returns the number of rows.
     fn gather(&mut self, steps: &[Step<'_>]) -> usize {
         let Scratch { ids, positions, pieces, .. } = &mut *self.scratch;
@@ -95,17 +106,17 @@ impl Pass<'_> {
         &mut self,
         index: usize,
         layer: &Layer,
-        steps: &mut [Step<'_>],
+        steps: &mut [Step<'s>],
         rows: usize,
     ) -> Result<(), ShapeError> {
         self.norm_into(rows, &layer.attention_norm, layer.qkv_forms)?;
-        self.project(rows, layer, 0..3)?;
+        self.project(rows, (index, layer), 0..3)?;
         self.turn_queries(layer, rows);
         self.turn_keys(layer, rows);
         self.write(index, steps);
         self.attend(index, layer, steps, rows, false);
-        self.mix(layer, rows)?;
-        self.feed_forward(layer, rows)
+        self.mix((index, layer), rows)?;
+        self.feed_forward((index, layer), rows)
     }
 
     /// The last layer, of which only the wanted rows are computed beyond their keys and values. Those rows lie
@@ -114,7 +125,7 @@ impl Pass<'_> {
         &mut self,
         index: usize,
         layer: &Layer,
-        steps: &mut [Step<'_>],
+        steps: &mut [Step<'s>],
         rows: usize,
     ) -> Result<usize, ShapeError> {
         let wanted = self.scratch.pieces.iter().map(|piece| piece.wanted).sum();
@@ -123,25 +134,25 @@ impl Pass<'_> {
             return Ok(wanted);
         }
         self.norm_into(rows, &layer.attention_norm, layer.qkv_forms)?;
-        self.project(rows, layer, 1..3)?;
+        self.project(rows, (index, layer), 1..3)?;
         self.turn_keys(layer, rows);
         self.write(index, steps);
         if wanted == 0 {
             return Ok(0);
         }
-        self.keep_wanted();
+        self.keep_wanted(steps);
         self.load_normed(wanted, layer.qkv_forms)?;
-        self.project(wanted, layer, 0..1)?;
+        self.project(wanted, (index, layer), 0..1)?;
         self.turn_queries(layer, wanted);
         self.attend(index, layer, steps, wanted, true);
-        self.mix(layer, wanted)?;
-        self.feed_forward(layer, wanted)?;
+        self.mix((index, layer), wanted)?;
+        self.feed_forward((index, layer), wanted)?;
         Ok(wanted)
     }
 
     /// Moves the wanted rows of the stream and of the normed stream to the start, and turns to their positions.
-    fn keep_wanted(&mut self) {
-        let Self { config, rotary, scratch, .. } = self;
+    fn keep_wanted(&mut self, steps: &[Step<'s>]) {
+        let Self { config, rotary, scratch, adapted, .. } = self;
         let Scratch { pieces, positions, x, normed, .. } = &mut **scratch;
         let width = config.hidden;
         let (mut from, mut to) = (0, 0);
@@ -156,6 +167,7 @@ impl Pass<'_> {
         }
         positions.truncate(to);
         rotary.turn_to(positions);
+        *adapted = Adapted::of(steps, pieces, |piece| piece.wanted);
     }
 
     fn norm_into(&mut self, rows: usize, weight: &[f32], forms: Forms) -> Result<(), ShapeError> {
@@ -176,24 +188,27 @@ impl Pass<'_> {
     fn project(
         &mut self,
         rows: usize,
-        layer: &Layer,
+        (index, layer): (usize, &Layer),
         which: Range<usize>,
     ) -> Result<(), ShapeError> {
-        let Self { config, team, scratch, .. } = self;
-        let Scratch { q, k, v, activations, .. } = &mut **scratch;
+        let Self { config, team, scratch, adapted, .. } = self;
+        let Scratch { normed, q, k, v, activations, low_rank, .. } = &mut **scratch;
         let (wide, narrow) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let linears = [&layer.q, &layer.k, &layer.v];
-        let mut products = [
+        let mut products_of = [
             Product { matrix: &layer.q.weight, out: sized(q, rows * wide), add: false },
             Product { matrix: &layer.k.weight, out: sized(k, rows * narrow), add: false },
             Product { matrix: &layer.v.weight, out: sized(v, rows * narrow), add: false },
         ];
-        let products = &mut products[which.clone()];
+        let products = &mut products_of[which.clone()];
         matmul(team, activations, products)?;
-        for (linear, product) in linears[which].iter().zip(products) {
+        for (linear, product) in linears[which.clone()].iter().zip(products) {
             add_bias(team, linear, product.out);
         }
-        Ok(())
+        let [q, k, v] = products_of.map(|product| product.out);
+        let mut results = [(Target::Q, q), (Target::K, k), (Target::V, v)];
+        let x = (&normed[..rows * config.hidden], config.hidden);
+        adapted.add(team, index, x, &mut results[which], low_rank)
     }
 
     fn turn_queries(&mut self, layer: &Layer, rows: usize) {
@@ -260,18 +275,23 @@ impl Pass<'_> {
     }
 
     /// What attention found, by way of the output projection, into the stream.
-    fn mix(&mut self, layer: &Layer, rows: usize) -> Result<(), ShapeError> {
+    fn mix(&mut self, (index, layer): (usize, &Layer), rows: usize) -> Result<(), ShapeError> {
         let Self { config, team, scratch, .. } = self;
         let Scratch { attended, activations, .. } = &mut **scratch;
         let wide = config.heads * config.head_dim;
         activations.load(team, &attended[..rows * wide], wide, layer.output_forms)?;
-        self.add_to_stream(rows, &layer.output, layer.attention_post_norm.as_deref())
+        let norm = layer.attention_post_norm.as_deref();
+        self.add_to_stream(rows, (index, Target::O), &layer.output, norm)
     }
 
-    fn feed_forward(&mut self, layer: &Layer, rows: usize) -> Result<(), ShapeError> {
+    fn feed_forward(
+        &mut self,
+        (index, layer): (usize, &Layer),
+        rows: usize,
+    ) -> Result<(), ShapeError> {
         self.norm_into(rows, &layer.ffn_norm, layer.gate_up_forms)?;
-        let Self { config, team, scratch, .. } = self;
-        let Scratch { gate, up, activations, .. } = &mut **scratch;
+        let Self { config, team, scratch, adapted, .. } = self;
+        let Scratch { normed, gate, up, activations, low_rank, .. } = &mut **scratch;
         let len = rows * config.ffn;
         let (gate, up) = (sized(gate, len), sized(up, len));
         matmul(
@@ -282,42 +302,45 @@ impl Pass<'_> {
                 Product { matrix: &layer.up, out: up, add: false },
             ],
         )?;
+        let x = (&normed[..rows * config.hidden], config.hidden);
+        let mut results = [(Target::Gate, &mut *gate), (Target::Up, &mut *up)];
+        adapted.add(team, index, x, &mut results, low_rank)?;
         match config.activation {
             Activation::Silu => swiglu(team, up, gate),
             Activation::GeluTanh => geglu_tanh(team, up, gate),
         }
         activations.load(team, gate, config.ffn, layer.down_forms)?;
-        self.add_to_stream(rows, &layer.down, layer.ffn_post_norm.as_deref())
+        let norm = layer.ffn_post_norm.as_deref();
+        self.add_to_stream(rows, (index, Target::Down), &layer.down, norm)
     }
 
-    /// Adds the product of what is loaded to the stream, by way of a norm in families that have one there.
+    /// Adds the product of what is loaded, attention's or the feed-forward layer's, to the stream, by way of a norm in
+    /// families that have one there.
     fn add_to_stream(
         &mut self,
         rows: usize,
+        (index, target): (usize, Target),
         linear: &Linear,
         norm: Option<&[f32]>,
     ) -> Result<(), ShapeError> {
-        let Self { config, team, scratch, .. } = self;
-        let Scratch { x, normed, before_norm, activations, .. } = &mut **scratch;
+        let Self { config, team, scratch, adapted, .. } = self;
+        let Scratch { x, normed, before_norm, activations, attended, gate, low_rank, .. } =
+            &mut **scratch;
+        let loaded = if target == Target::O { &*attended } else { &*gate };
+        let loaded = (&loaded[..rows * linear.weight.columns()], linear.weight.columns());
         let len = rows * config.hidden;
         let x = &mut x[..len];
-        let Some(norm) = norm else {
-            let product = Product { matrix: &linear.weight, out: x, add: true };
-            let mut products = [product];
-            matmul(team, activations, &mut products)?;
-            add_bias(team, linear, products[0].out);
-            return Ok(());
-        };
-        let before = sized(before_norm, len);
-        matmul(
-            team,
-            activations,
-            &mut [Product { matrix: &linear.weight, out: before, add: false }],
-        )?;
-        add_bias(team, linear, before);
-        let normed = &mut normed[..len];
-        rms_norm(team, before, norm, config.rms_eps as f32, normed);
-        add(team, normed, x);
+        let out = if norm.is_some() { sized(before_norm, len) } else { &mut *x };
+        let mut products = [Product { matrix: &linear.weight, out, add: norm.is_none() }];
+        matmul(team, activations, &mut products)?;
+        let [Product { out, .. }] = products;
+        add_bias(team, linear, out);
+        adapted.add(team, index, loaded, &mut [(target, &mut *out)], low_rank)?;
+        if let Some(norm) = norm {
+            let normed = &mut normed[..len];
+            rms_norm(team, out, norm, config.rms_eps as f32, normed);
+            add(team, normed, x);
+        }
         Ok(())
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Scratch {
     /// What is normed before it is added to the stream, in families that do so.
     pub(super) before_norm: Vec<f32>,
     pub(super) activations: Activations,
+    /// What adapters work in.
+    pub(super) low_rank: Vec<f32>,
     /// An empty list whose memory serves [`Scratch::segments`].
     segments: Vec<Segment<'static>>,
 }

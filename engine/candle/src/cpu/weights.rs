@@ -1,6 +1,6 @@
 //! A decoder's weights, as the kernels take them.
 
-use hearth_engine_api::LoadError;
+use hearth_engine_api::{LoadError, Target};
 use hearth_engine_kernels::{Forms, Matrix};
 
 use crate::{
@@ -103,6 +103,21 @@ pub struct Layer {
     pub ffn_post_norm: Option<Vec<f32>>,
     /// Positions seen, where not all are.
     pub window: Option<usize>,
+}
+
+impl Layer {
+    /// The matrix that an adapter's target names.
+    pub const fn matrix(&self, target: Target) -> &Matrix {
+        match target {
+            Target::Q => &self.q.weight,
+            Target::K => &self.k.weight,
+            Target::V => &self.v.weight,
+            Target::O => &self.output.weight,
+            Target::Gate => &self.gate,
+            Target::Up => &self.up,
+            Target::Down => &self.down.weight,
+        }
+    }
 }
 
 struct Loader<'a> {

@@ -33,7 +33,7 @@ fn read(
     let (mut all, mut logits, mut rest) = (Vec::new(), Vec::new(), ids);
     for &size in sizes {
         let (ids, later) = rest.split_at(size);
-        let mut steps = [Step { sequence: &mut *sequence, ids, logits: Wanted::All }];
+        let mut steps = [Step { sequence: &mut *sequence, ids, logits: Wanted::All, adapters: &[] }];
         decoder.step(&mut steps, &mut logits).unwrap();
         all.extend_from_slice(&logits);
         rest = later;
@@ -163,7 +163,7 @@ fn a_sequence_is_the_same_whatever_else_is_read() {
                 let (first, second) = ids.split_at(ids.len().div_ceil(2));
                 let ids = if half == 0 { first } else { second };
                 if !ids.is_empty() {
-                    steps.push((index, Step { sequence, ids, logits: wanted(index) }));
+                    steps.push((index, Step { sequence, ids, logits: wanted(index), adapters: &[] }));
                 }
             }
             let (indices, mut steps): (Vec<usize>, Vec<Step<'_>>) = steps.into_iter().unzip();
@@ -195,8 +195,8 @@ fn more_than_a_pass_takes_is_read_in_several() {
     let [a, b] = &mut sequences;
     let mut logits = Vec::new();
     let steps = &mut [
-        Step { sequence: a, ids: &long, logits: Wanted::Last },
-        Step { sequence: b, ids: &short, logits: Wanted::Last },
+        Step { sequence: a, ids: &long, logits: Wanted::Last, adapters: &[] },
+        Step { sequence: b, ids: &short, logits: Wanted::Last, adapters: &[] },
     ];
     decoder.step(steps, &mut logits).unwrap();
     let alone = [&long, &short].map(|ids| read_whole(&mut decoder, ids));
@@ -248,8 +248,8 @@ fn what_cannot_be_read_is_refused_and_nothing_is_read() {
     for (ids, kind) in [(&[][..], "invalid"), (&[VOCAB as u32], "invalid"), (&too_many, "full")] {
         let [a, b] = &mut sequences;
         let steps = &mut [
-            Step { sequence: a, ids: &[1, 2], logits: Wanted::Last },
-            Step { sequence: b, ids, logits: Wanted::Last },
+            Step { sequence: a, ids: &[1, 2], logits: Wanted::Last, adapters: &[] },
+            Step { sequence: b, ids, logits: Wanted::Last, adapters: &[] },
         ];
         match decoder.step(steps, &mut logits) {
             Err(EngineError::Invalid { .. }) => assert_eq!(kind, "invalid"),
@@ -264,7 +264,7 @@ fn what_cannot_be_read_is_refused_and_nothing_is_read() {
     // Another model's sequence.
     let other = Toy::new(wide()).write_folder(&folder.path().join("wide"), DType::F32);
     let mut foreign = Sequence::new(load(&other, KvFormat::F32).kv_layout());
-    let steps = &mut [Step { sequence: &mut foreign, ids: &[1], logits: Wanted::Last }];
+    let steps = &mut [Step { sequence: &mut foreign, ids: &[1], logits: Wanted::Last, adapters: &[] }];
     assert!(matches!(decoder.step(steps, &mut logits), Err(EngineError::Invalid { .. })));
     // No steps are nothing to do.
     decoder.step(&mut [], &mut logits).unwrap();
@@ -272,7 +272,7 @@ fn what_cannot_be_read_is_refused_and_nothing_is_read() {
     // The context can be filled to its end.
     let [a, _] = &mut sequences;
     read(&mut decoder, a, &too_many[1..], &[context]);
-    let steps = &mut [Step { sequence: a, ids: &[1], logits: Wanted::Last }];
+    let steps = &mut [Step { sequence: a, ids: &[1], logits: Wanted::Last, adapters: &[] }];
     assert!(matches!(decoder.step(steps, &mut logits), Err(EngineError::ContextOverflow { .. })));
 }
 

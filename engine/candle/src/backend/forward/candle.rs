@@ -1,9 +1,9 @@
 //! The tensor library's decoder, for devices that the engine's own kernels do not know.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{convert::Infallible, ops::ControlFlow, sync::Arc};
 
 use candle_core::Device;
-use hearth_engine_api::{EngineError, LoadError};
+use hearth_engine_api::{AdapterError, AdapterFile, AdapterSlot, EngineError, LoadError};
 
 use super::{Forward, PAGE_TOKENS, Part, Wanted};
 use crate::{
@@ -31,6 +31,7 @@ impl Forward for CandleForward {
     type Sequence = KvCache;
     /// None are shared.
     type Page = ();
+    type Adapter = Infallible;
 
     const EXACT: bool = false;
 
@@ -52,6 +53,13 @@ impl Forward for CandleForward {
             .map_err(|error| compute_error("making room for keys and values", &error))
     }
 
+    fn adapter(&self, _slot: AdapterSlot, _file: &AdapterFile) -> Result<Infallible, AdapterError> {
+        Err(AdapterError::Unsupported {
+            what: "adapters of models that run on a graphics card; load the model on the processor"
+                .into(),
+        })
+    }
+
     fn tokens(sequence: &KvCache) -> usize {
         sequence.tokens()
     }
@@ -66,12 +74,12 @@ impl Forward for CandleForward {
 
     fn step(
         &mut self,
-        parts: &mut [Part<'_, KvCache>],
+        parts: &mut [Part<'_, KvCache, Infallible>],
         logits: &mut Vec<f32>,
     ) -> Result<(), EngineError> {
         logits.clear();
         let Self { decoder } = self;
-        for Part { sequence, ids, wanted } in parts {
+        for Part { sequence, ids, wanted, adapters: _ } in parts {
             let rows = match wanted {
                 Wanted::None => decoder.prefill(ids, sequence).map(|()| Vec::<f32>::new()),
                 Wanted::Last => decoder.forward_cached(ids, sequence).and_then(|row| row.to_vec1()),

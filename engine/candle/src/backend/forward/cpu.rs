@@ -2,13 +2,16 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use hearth_engine_api::{EngineError, LoadError, LoadOptions};
+use hearth_engine_api::{
+    AdapterError, AdapterFile, AdapterSlot, EngineError, LoadError, LoadOptions,
+};
 use hearth_engine_kernels::{Page, Sequence, Team};
 
 use super::{Forward, PAGE_TOKENS, Part, Wanted};
 use crate::{
     checkpoint::Checkpoint,
-    cpu::{self, CpuDecoder, Step},
+    cpu::{self, CpuAdapter, CpuDecoder, Step},
+    lora::Adapter,
     workers::thread_count,
 };
 
@@ -37,6 +40,7 @@ impl CpuForward {
 impl Forward for CpuForward {
     type Sequence = Sequence;
     type Page = Page;
+    type Adapter = CpuAdapter;
 
     const EXACT: bool = true;
 
@@ -66,6 +70,10 @@ impl Forward for CpuForward {
         })
     }
 
+    fn adapter(&self, slot: AdapterSlot, file: &AdapterFile) -> Result<CpuAdapter, AdapterError> {
+        self.0.adapter(slot, &Adapter::from_peft(file, self.0.config())?)
+    }
+
     fn tokens(sequence: &Sequence) -> usize {
         sequence.tokens()
     }
@@ -81,7 +89,7 @@ impl Forward for CpuForward {
 
     fn step(
         &mut self,
-        parts: &mut [Part<'_, Sequence>],
+        parts: &mut [Part<'_, Sequence, CpuAdapter>],
         logits: &mut Vec<f32>,
     ) -> Result<(), EngineError> {
         let mut steps: Vec<Step<'_>> = parts
@@ -94,6 +102,7 @@ impl Forward for CpuForward {
                     Wanted::Last => cpu::Wanted::Last,
                     Wanted::All => cpu::Wanted::All,
                 },
+                adapters: part.adapters,
             })
             .collect();
         self.0.step(&mut steps, logits)

@@ -4,15 +4,19 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use hearth_engine_api::{EngineError, Priority, RequestId, StopReason};
 
-use crate::backend::{
-    answer::Answer,
-    forward::{Forward, PAGE_TOKENS},
+use crate::{
+    backend::{
+        answer::Answer,
+        forward::{Forward, PAGE_TOKENS},
+    },
+    cpu::Applied,
 };
 
 pub(super) struct Request<F: Forward> {
     pub(super) id: RequestId,
     pub(super) priority: Priority,
     pub(super) sharing: Option<Sharing>,
+    pub(super) adapters: Vec<Applied<F::Adapter>>,
     pub(super) answer: Answer,
     pub(super) begun: bool,
     /// Nothing while it waits.
@@ -23,7 +27,7 @@ pub(super) struct Request<F: Forward> {
 /// What a request shares with others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::backend) struct Sharing {
-    /// With whom.
+    /// With whom. Keys and values follow from the adapters too, so it tells these as well.
     pub(in crate::backend) key: Arc<str>,
     /// As far as that goes.
     pub(in crate::backend) most_tokens: usize,

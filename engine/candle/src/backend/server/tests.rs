@@ -8,7 +8,8 @@ use std::{
 
 use candle_core::quantized::gguf_file::Value;
 use hearth_engine_api::{
-    CacheScope, Constraint, GenerateRequest, Generated, Prompt, Sampling, Usage,
+    AdapterError, AdapterFile, AdapterSlot, CacheScope, Constraint, GenerateRequest, Generated,
+    Prompt, Sampling, Usage,
 };
 
 use super::*;
@@ -37,6 +38,7 @@ pub(super) struct ToySequence {
 impl Forward for Toy {
     type Sequence = ToySequence;
     type Page = Vec<u32>;
+    type Adapter = ();
 
     const EXACT: bool = true;
 
@@ -61,6 +63,10 @@ impl Forward for Toy {
         Ok(ToySequence { pages, ids })
     }
 
+    fn adapter(&self, _slot: AdapterSlot, _file: &AdapterFile) -> Result<(), AdapterError> {
+        Ok(())
+    }
+
     fn tokens(sequence: &ToySequence) -> usize {
         sequence.ids.len()
     }
@@ -76,12 +82,12 @@ impl Forward for Toy {
 
     fn step(
         &mut self,
-        parts: &mut [Part<'_, ToySequence>],
+        parts: &mut [Part<'_, ToySequence, ()>],
         logits: &mut Vec<f32>,
     ) -> Result<(), EngineError> {
         logits.clear();
         let mut step = Vec::new();
-        for Part { sequence, ids, wanted } in parts {
+        for Part { sequence, ids, wanted, .. } in parts {
             assert!(!ids.is_empty());
             for (place, id) in ids.iter().enumerate() {
                 sequence.ids.push(*id);
@@ -193,7 +199,7 @@ impl Stage {
                 Some(sharing(key, head.len()))
             }
         };
-        let terms = (request.priority, sharing);
+        let terms = (request.priority, sharing, Vec::new());
         let making = (&mut self.guides, vocabulary);
         let answer = Answer::new(request.clone(), prompt, Vec::new(), CONTEXT, making)?;
         self.server.begin(RequestId(id), terms, answer)

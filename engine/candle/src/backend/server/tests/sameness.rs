@@ -83,7 +83,7 @@ fn replay(stage: &mut Stage, prompt: Vec<u32>, ids: &[u32]) {
     let vocabulary = Vocabulary { tokenizer: &stage.tokenizer, ends: &[2] };
     let making = (&mut stage.guides, vocabulary);
     let answer = Answer::new(request, prompt, Vec::new(), CONTEXT, making).unwrap();
-    let terms = (Priority::Interactive, None);
+    let terms = (Priority::Interactive, None, Vec::new());
     stage.server.begin(RequestId(1), terms, answer.replaying(ids.to_vec())).unwrap();
     stage.run();
 }
