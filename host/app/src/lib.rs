@@ -10,10 +10,12 @@ pub mod inspection;
 mod logging;
 mod panics;
 mod paths;
+mod power;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use hearth_engine_candle::CandleBackend;
+use hearth_engine_tune::AdapterTuner;
 use hearth_session::{Config, Session, UserError, Waker, WasmGuests};
 
 pub use logging::log_to_stderr;
@@ -42,6 +44,8 @@ pub fn open(options: Options, waker: Waker) -> Result<Session, UserError> {
         starter_model: paths::starter_model(&program_dir),
         locale: paths::locale(),
         clock: Arc::new(SystemTime::now),
+        tuner: Arc::new(AdapterTuner),
+        power: Arc::new(power::feel),
         in_memory_vault: false,
         scrypt_log_n: None,
     };

@@ -17,7 +17,7 @@ use hearth_vault::{ChatTurn, Document, DocumentKind, NewTurn, Speaker, StoreErro
 
 use crate::{
     Answering, Command, ConversationView, Event, Reply, Ticket, UserError, event_loop::EventLoop,
-    msg::Change, task::Task,
+    msg::Change, task::Task, tuning,
 };
 
 /// How often a growing answer is saved.
@@ -34,7 +34,7 @@ impl EventLoop {
     pub(crate) fn chat_command(&mut self, ticket: Ticket, command: Command) {
         match command {
             Command::NewConversation => self.blocking(ticket, |task| {
-                let id = task.vault().new_conversation(UNTITLED)?;
+                let id = new_conversation(task, UNTITLED)?;
                 show_list(task)?;
                 task.show(task.stamp, Change::Conversation(Some(read(task, id)?)));
                 Ok(Reply::Conversation(id))
@@ -181,7 +181,12 @@ async fn answer(
     }
     let model = task.ctx.engine.info().await.ok_or_else(UserError::no_model)?;
     let plan = prompt::plan(&task.ctx.engine, asked.turns, model.context_tokens).await?;
-    let (notices, name) = (plan.notices, model.name);
+    let (mut notices, name) = (plan.notices, model.name);
+    let (adapters, missing) = task
+        .blocking(move |task| tuning::usable(task, task.vault().conversation_adapters(id)?))
+        .await?;
+    notices.extend(missing);
+    let adapters = tuning::uses(&adapters);
     let turn = task.blocking(move |task| begin_answer(task, id, notices, name)).await?;
     let mut request = GenerateRequest::new(Prompt::Chat(plan.messages));
     request.sampling = Sampling::balanced(asked.turn.0.unsigned_abs());
@@ -189,6 +194,7 @@ async fn answer(
     request.priority = Priority::Interactive;
     // Conversations are the user's own, and of nobody else's concern.
     request.cache = CacheScope::Shared("chat".into());
+    request.adapters = adapters;
     let done = stream(task, id, turn, request).await;
     let (text, stopped) = match &done {
         Ok(done) => (done.text.clone(), done.stop == StopReason::Cancelled),
@@ -233,7 +239,7 @@ fn save_question(task: &Task, question: Question) -> Result<Asked, UserError> {
     }
     let conversation = match question.conversation {
         Some(id) => id,
-        None => vault.new_conversation(&title)?,
+        None => new_conversation(task, &title)?,
     };
     if let Some(from) = question.from {
         vault.delete_turns_from(from)?;
@@ -263,6 +269,16 @@ fn save_question(task: &Task, question: Question) -> Result<Asked, UserError> {
         .map(|turn| with_documents(task, turn))
         .collect::<Result<_, _>>()?;
     Ok(Asked { conversation, turn, turns })
+}
+
+/// An empty conversation with the adapters that new ones begin with.
+fn new_conversation(task: &Task, title: &str) -> Result<ConversationId, UserError> {
+    let id = task.vault().new_conversation(title)?;
+    let adapters = tuning::new_conversations(task)?;
+    if !adapters.is_empty() {
+        task.vault().set_conversation_adapters(id, &adapters)?;
+    }
+    Ok(id)
 }
 
 fn with_documents(task: &Task, turn: ChatTurn) -> Result<prompt::Turn, UserError> {
@@ -430,10 +446,11 @@ fn read(task: &Task, id: ConversationId) -> Result<ConversationView, UserError> 
     let title = title.ok_or_else(|| {
         UserError::user("There is no such conversation.", "It may have been deleted.")
     })?;
-    Ok(ConversationView { id, title, turns: task.vault().turns(id)?, answering: None })
+    let adapters = task.vault().conversation_adapters(id)?;
+    Ok(ConversationView { id, title, turns: task.vault().turns(id)?, answering: None, adapters })
 }
 
-fn show_turns(task: &Task, id: ConversationId) -> Result<(), UserError> {
+pub(crate) fn show_turns(task: &Task, id: ConversationId) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
     // One that was deleted meanwhile is shown no more.
     if let Ok(conversation) = read(task, id) {

@@ -9,6 +9,8 @@ use hearth_broker::{PanelKey, ValueId};
 use hearth_engine_api::LoadOptions;
 use hearth_vault::{DocumentQuery, Passphrase};
 
+use crate::TuneCommand;
+
 /// Names one command sent, for its events and for cancelling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -172,6 +174,9 @@ pub enum Command {
     SetLoadOptions(LoadOptions),
     /// Forgets a model; its file stays.
     RemoveModel(ModelId),
+    // --- fine-tuning ---
+    /// Something about datasets, training runs or adapters.
+    Tune(TuneCommand),
     // --- everything ---
     /// Answers a question in [`crate::View::questions`]: the documents picked, none for "no".
     AnswerPick {

@@ -2,10 +2,24 @@
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::SystemTime};
 
+use hearth_engine_api::Tuner;
+
 use crate::GuestRuntime;
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Tells how the machine fares; tests bring their own.
+pub type Feel = Arc<dyn Fn() -> Power + Send + Sync>;
+
+/// How the machine is powered, and how hot it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Power {
+    /// Whether it runs on its battery.
+    pub on_battery: bool,
+    /// The hottest part of the processor, in degrees Celsius, where that is known.
+    pub celsius: Option<f32>,
+}
 
 /// What a session needs to know of its surroundings.
 pub struct Config {
@@ -21,6 +35,10 @@ pub struct Config {
     pub locale: String,
     /// Tells the time.
     pub clock: Clock,
+    /// Trains adapters.
+    pub tuner: Arc<dyn Tuner>,
+    /// Tells how the machine is powered and how hot it is.
+    pub power: Feel,
     /// Keep the vault in memory: for tests.
     pub in_memory_vault: bool,
     /// Work factor of the passphrase's scrypt for new vaults, as its binary logarithm; `None` chooses one for this

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use hearth_base::{ConversationId, DocumentId, FolderId, ModelId, PluginId};
-use hearth_engine_api::{MemoryEstimate, ModelInfo, StopReason, Usage};
+use hearth_base::{
+    AdapterId, ConversationId, DatasetId, DocumentId, FolderId, ModelId, PluginId, TuneRunId,
+};
+use hearth_engine_api::{MemoryEstimate, ModelInfo, StopReason, TuneEstimate, TuneSettings, Usage};
 use hearth_vault::{ImportEntry, ImportReport};
 
 use crate::Ticket;
@@ -101,6 +103,16 @@ pub enum Reply {
     Loaded(ModelInfo),
     /// What a model file is.
     ModelInspection(ModelInfo, MemoryEstimate),
+    /// A dataset was kept.
+    Dataset(DatasetId),
+    /// What a training run would take, with the settings that it follows from.
+    Estimate(Box<(TuneSettings, TuneEstimate)>),
+    /// A training run is over and came to an adapter.
+    Tuned(AdapterId),
+    /// A training run was paused.
+    Paused(TuneRunId),
+    /// An adapter was imported or examined.
+    Adapter(AdapterId),
 }
 
 /// What is known of a component before anything of it runs: the consent screen is drawn from this alone.

@@ -214,6 +214,7 @@ impl EventLoop {
             | Command::UnloadModel
             | Command::SetLoadOptions(_)
             | Command::RemoveModel(_) => self.model_command(ticket, command),
+            Command::Tune(command) => self.tune_command(ticket, command),
         }
     }
 
@@ -361,6 +362,15 @@ impl EventLoop {
                 Arc::make_mut(&mut view.models).loading = Some((ticket, share));
             }
             Change::Loaded(ticket, loaded) => self.show_loaded(ticket, loaded),
+            tuning @ (Change::Datasets(_)
+            | Change::Preview(_)
+            | Change::Estimate(_)
+            | Change::Runs(_)
+            | Change::Run(_)
+            | Change::RunGone(_)
+            | Change::Adapters(_)
+            | Change::TuneChoices(..)
+            | Change::Comparison(_)) => self.tuning_change(tuning),
         }
     }
 

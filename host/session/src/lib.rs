@@ -28,6 +28,7 @@ mod msg;
 mod plugins;
 mod runs;
 mod task;
+mod tuning;
 mod vaults;
 mod view;
 
@@ -39,25 +40,38 @@ pub use view::{
     NoticeKind, PickView, PluginView, VaultState, View,
 };
 
+// Fine-tuning.
+pub use tuning::{
+    AdapterReport, AdapterView, AnswerPair, ComparisonSide, ComparisonView, DatasetView,
+    EstimateView, MemoryReport, PreviewView, RunPlan, RunState, RunView, SampleView, Settings,
+    TuneCommand, TuneRules, TuningView, Wait,
+};
+
 // Running a session.
-pub use config::{Clock, Config};
+pub use config::{Clock, Config, Feel, Power};
 pub use events::Events;
 pub use guests::{Answerer, Guest, GuestEnd, GuestRuntime, WasmGuests};
 pub use handle::{Busy, Pending, Session, SessionHandle, Waker};
 
 // The vocabulary of lower floors that commands and views are made of: shells depend on this crate alone.
 pub use hearth_base::{
-    Button, Capability, ConversationId, Date, DocumentId, Focus, FolderId, Glyph, Grant, Input,
-    Label, Manifest, MessageId, ModelId, Origin, PluginId, RunId, SettingKind, SettingSpec,
-    SettingValue, Slot, SlotKind, Source,
+    AdapterId, Button, Capability, ConversationId, DatasetId, Date, DocumentId, ExampleTextId,
+    Focus, FolderId, Glyph, Grant, Input, Label, Manifest, MessageId, ModelId, Origin, PluginId,
+    RunId, SettingKind, SettingSpec, SettingValue, Slot, SlotKind, Source, TuneRunId,
 };
 pub use hearth_broker::{
     PanelKey, PanelNode, PanelView, PluginNotice, ValueId, ValueState, ValueView,
 };
+pub use hearth_dataset::{
+    Conversations, FolderReport, LeftOut, Recipe, Report, SourceFilter, Template,
+};
 pub use hearth_engine_api::{
-    Backend, FakeBackend, KvFormat, LoadOptions, MemoryEstimate, ModelInfo, StopReason, Usage,
+    AdapterFormat, Backend, Budget, FakeBackend, FakeTuner, KvFormat, LoadOptions, LoraSettings,
+    LossOn, MemoryEstimate, ModelInfo, Precision, StopReason, Target, TuneEstimate, TuneSettings,
+    Tuner, Usage,
 };
 pub use hearth_vault::{
-    AttachmentHead, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentKind,
-    DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order, Passphrase, Speaker,
+    AdapterChoice, AttachmentHead, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead,
+    DocumentKind, DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order, Passphrase,
+    Rating, Speaker, TuneStep,
 };

@@ -7,7 +7,7 @@ use hearth_vault::{DocumentQuery, ImportState, Order};
 
 use crate::{
     Command, Event, LibraryView, NoticeKind, Reply, Ticket, UserError, config::unless,
-    event_loop::EventLoop, msg::Change, task::Task,
+    event_loop::EventLoop, msg::Change, task::Task, tuning,
 };
 
 /// Documents a page of the library shows at first.
@@ -46,6 +46,7 @@ impl EventLoop {
                         task.show(task.stamp, Change::Document(None));
                     }
                     reload(task, query)?;
+                    tuning::sources_changed(task)?;
                     Ok(Reply::Unit)
                 });
             }
@@ -64,6 +65,7 @@ impl EventLoop {
                     task.show(task.ctx.stamp(), Change::Folders(task.vault().folders()?));
                     let library = browse(task, without_folder(shown, id))?;
                     task.show(task.stamp, Change::Library(library));
+                    tuning::sources_changed(task)?;
                     Ok(Reply::Folder(id))
                 });
             }

@@ -15,6 +15,7 @@ use crate::{
     event_loop::EventLoop,
     msg::{Change, Msg},
     task::{Task, Told},
+    tuning,
 };
 
 /// The preference that names the default model: [`BUNDLED`] or a number.
@@ -164,7 +165,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
     Ok(bundled.into_iter().chain(added).collect())
 }
 
-fn show(task: &Task) -> Result<(), UserError> {
+pub(crate) fn show(task: &Task) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
     task.show(stamp, Change::Models(read(task)?, load_options(task)?));
     Ok(())
@@ -261,6 +262,7 @@ async fn unload(task: &Task) {
     let _door = task.ctx.model_door.lock().await;
     task.room.tell_model(None);
     task.ctx.engine.unload().await;
+    task.room.at_hand.loaded(None);
     task.show_async(Change::Loaded(task.ticket, Some(None))).await;
 }
 
@@ -304,6 +306,8 @@ async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
     let facts = ModelFacts { trust: wanted.trust, context_tokens: info.context_tokens };
     task.room.tell_model(Some(Told { id, facts }));
     task.show_async(Change::Loaded(task.ticket, Some(Some((id, info.clone()))))).await;
+    task.room.at_hand.loaded(Some(wanted.path.clone()));
+    tuning::equip(&task, wanted.path).await?;
     if remember {
         task.blocking(move |task| {
             let value = id.map_or_else(|| BUNDLED.to_owned(), |id| id.to_string());

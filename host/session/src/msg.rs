@@ -2,15 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hearth_base::{ConversationId, FolderId, PluginId};
+use hearth_base::{ConversationId, FolderId, PluginId, TuneRunId};
 use hearth_broker::{PickQuestion, PluginNotice};
 use hearth_engine_api::{LoadOptions, ModelInfo};
-use hearth_vault::{AuditRow, ConversationHead, Document, Folder, ImportEntry};
+use hearth_vault::{AdapterChoice, AuditRow, ConversationHead, Document, Folder, ImportEntry};
 use tokio::sync::oneshot;
 
 use crate::{
-    Answering, Command, ConversationView, LibraryView, ModelView, NoticeKind, PluginView, Reply,
-    Ticket, UserError, event_loop::PickAnswer, task::Room,
+    AdapterView, Answering, Command, ComparisonView, ConversationView, DatasetView, EstimateView,
+    LibraryView, ModelView, NoticeKind, PluginView, PreviewView, Reply, RunView, Ticket, TuneRules,
+    UserError, event_loop::PickAnswer, task::Room,
 };
 
 /// Counts openings of the vault: what a task of an earlier opening says is not heard.
@@ -87,6 +88,24 @@ pub(crate) enum Change {
     Loading(Ticket, f32),
     /// A load has ended, perhaps without a model; `None` leaves the loaded one.
     Loaded(Ticket, Option<Option<(Option<hearth_base::ModelId>, ModelInfo)>>),
+    /// Datasets were read.
+    Datasets(Vec<DatasetView>),
+    /// A dataset is looked at, or no longer.
+    Preview(Option<Box<PreviewView>>),
+    /// A plan was estimated.
+    Estimate(Box<EstimateView>),
+    /// Training runs were read.
+    Runs(Vec<RunView>),
+    /// A training run has come further.
+    Run(RunView),
+    /// A training run was removed.
+    RunGone(TuneRunId),
+    /// Adapters were read.
+    Adapters(Vec<AdapterView>),
+    /// The adapters of new conversations, and the rules for all.
+    TuneChoices(Vec<AdapterChoice>, TuneRules),
+    /// Answers side by side have grown, or are closed.
+    Comparison(Option<ComparisonView>),
     /// A job has come further.
     Job(Ticket, Option<f32>, String),
     /// Something to tell the user.
@@ -105,6 +124,11 @@ pub(crate) enum Slot {
     Plugins,
     Activity,
     Models,
+    Datasets,
+    Preview,
+    Runs,
+    Adapters,
+    TuneChoices,
 }
 
 impl Change {
@@ -120,6 +144,11 @@ impl Change {
             Self::Plugins(_) => Slot::Plugins,
             Self::Activity(_) => Slot::Activity,
             Self::Models(..) => Slot::Models,
+            Self::Datasets(_) => Slot::Datasets,
+            Self::Preview(_) => Slot::Preview,
+            Self::Runs(_) => Slot::Runs,
+            Self::Adapters(_) => Slot::Adapters,
+            Self::TuneChoices(..) => Slot::TuneChoices,
             _ => return None,
         })
     }

@@ -356,6 +356,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
         let mut settings = defaults(&manifest);
         settings.extend(task.vault().settings(&record.id)?);
         plugins.push(PluginView {
+            adapters: task.vault().plugin_adapters(&record.id)?,
             component: task.component_path(&record.component_hash),
             id: record.id,
             manifest: Arc::new(manifest),

@@ -11,7 +11,7 @@ use std::{
 
 use hearth_base::{ModelId, PluginId};
 use hearth_broker::{Broker, ModelFacts};
-use hearth_engine_api::Engine;
+use hearth_engine_api::{Engine, Tuner};
 use hearth_vault::{AuditRow, Vault, VaultDir};
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +20,7 @@ use crate::{
     cancel::Cancel,
     events::Hub,
     msg::{Change, Epoch, Msg, Stamp},
+    tuning::{AtHand, Fingerprints},
 };
 
 /// What lives as long as the session.
@@ -42,6 +43,10 @@ pub(crate) struct Ctx {
     plugin_door: Mutex<()>,
     /// How many loads of a model are under way.
     loads: watch::Sender<usize>,
+    /// Trains adapters.
+    pub(crate) tuner: Arc<dyn Tuner>,
+    /// What tells model files apart.
+    pub(crate) fingerprints: Fingerprints,
 }
 
 impl Ctx {
@@ -54,6 +59,8 @@ impl Ctx {
     ) -> Self {
         Self {
             dir: VaultDir::new(&config.vault_dir),
+            tuner: Arc::clone(&config.tuner),
+            fingerprints: Fingerprints::default(),
             config,
             engine,
             hub,
@@ -127,6 +134,8 @@ pub(crate) struct Room {
     pub(crate) broker: Broker,
     /// What the broker was told of the loaded model.
     told: Arc<Mutex<Option<Told>>>,
+    /// Adapters of the loaded model, and runs.
+    pub(crate) at_hand: AtHand,
 }
 
 /// What the broker was told of a model.
@@ -139,7 +148,7 @@ pub(crate) struct Told {
 
 impl Room {
     pub(crate) fn new(epoch: Epoch, vault: Arc<Vault>, broker: Broker) -> Self {
-        Self { epoch, vault, broker, told: Arc::default() }
+        Self { epoch, vault, broker, told: Arc::default(), at_hand: AtHand::default() }
     }
 
     /// Tells the broker that there is no model, or which; gives what it was told before.

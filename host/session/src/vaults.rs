@@ -15,6 +15,7 @@ use crate::{
     plugins,
     runs::{Bridge, stop_all},
     task::{Ctx, Room, Task},
+    tuning,
 };
 
 /// How long closing waits for work that was told to stop, before it drops what can be dropped.
@@ -236,6 +237,7 @@ fn first_look(ctx: &Arc<Ctx>, room: &Room) -> Result<Vec<Change>, UserError> {
     changes.push(library::first_page(&task)?);
     changes.push(Change::Conversations(room.vault.conversations()?));
     changes.push(Change::Models(models::read(&task)?, models::load_options(&task)?));
+    changes.extend(tuning::first_look(&task)?);
     changes.push(Change::Activity(room.vault.audit_rows(None, plugins::ACTIVITY_ROWS)?));
     Ok(changes)
 }

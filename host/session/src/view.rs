@@ -7,11 +7,11 @@ use hearth_base::{ConversationId, FolderId, Grant, Manifest, ModelId, PluginId, 
 use hearth_broker::{PanelView, PluginNotice};
 use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
-    AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery, Folder,
-    ImportEntry,
+    AdapterChoice, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery,
+    Folder, ImportEntry,
 };
 
-use crate::{Ticket, UserError};
+use crate::{Ticket, TuningView, UserError};
 
 /// Everything there is to show.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,8 @@ pub struct View {
     pub panels: Arc<Vec<PanelView>>,
     /// Models.
     pub models: Arc<ModelsView>,
+    /// Fine-tuning.
+    pub tuning: Arc<TuningView>,
     /// Commands that take a while.
     pub jobs: Arc<Vec<JobView>>,
     /// What waits for the user's answer.
@@ -86,6 +88,8 @@ pub struct ConversationView {
     pub turns: Vec<ChatTurn>,
     /// The answer under way.
     pub answering: Option<Answering>,
+    /// The adapters that answers are made with from now on.
+    pub adapters: Vec<AdapterChoice>,
 }
 
 /// An answer under way.
@@ -126,6 +130,8 @@ pub struct PluginView {
     pub progress: Option<(Option<u8>, String)>,
     /// Values of its settings.
     pub settings: BTreeMap<String, SettingValue>,
+    /// The adapters it gets where it asks for personal weights.
+    pub adapters: Vec<AdapterChoice>,
 }
 
 /// Models.

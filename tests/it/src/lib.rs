@@ -7,8 +7,8 @@ use std::{
 };
 
 use hearth_session::{
-    Backend, Command, Config, Event, Passphrase, Reply, Session, SessionHandle, UserError,
-    WasmGuests,
+    Backend, Command, Config, Event, FakeTuner, Passphrase, Power, Reply, Session, SessionHandle,
+    UserError, WasmGuests,
 };
 
 /// Passphrase of every test's vault.
@@ -54,6 +54,8 @@ pub fn start(dir: &Path, runtime_dir: &Path, backend: impl Backend) -> Result<Se
         starter_model: Some(PathBuf::from("starter")),
         locale: "en-GB".into(),
         clock: Arc::new(SystemTime::now),
+        tuner: Arc::new(FakeTuner::default()),
+        power: Arc::new(Power::default),
         in_memory_vault: false,
         // The least work that the format allows: these tests are not about guessing passphrases.
         scrypt_log_n: Some(1),

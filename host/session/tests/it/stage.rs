@@ -13,9 +13,9 @@ use std::{
 use hearth_base::{HostCall, HostReply, Invocation, Manifest};
 use hearth_engine_api::{LanguageModel, LoadError, LoadOptions};
 use hearth_session::{
-    Answerer, Backend, Command, Config, DocumentHead, DocumentQuery, Event, FakeBackend, Guest,
-    GuestEnd, GuestRuntime, MemoryEstimate, ModelInfo, Passphrase, Reply, Session, SessionHandle,
-    UserError, View,
+    Answerer, Backend, Command, Config, DocumentHead, DocumentQuery, Event, FakeBackend, FakeTuner,
+    Guest, GuestEnd, GuestRuntime, MemoryEstimate, ModelInfo, Passphrase, Power, Reply, Session,
+    SessionHandle, UserError, View,
 };
 use hearth_wasm::Inspection;
 
@@ -84,6 +84,7 @@ pub(crate) struct Setting {
     pub(crate) in_memory: bool,
     pub(crate) bundled: Vec<PathBuf>,
     pub(crate) model: bool,
+    pub(crate) tuner: FakeTuner,
 }
 
 impl Default for Setting {
@@ -94,6 +95,7 @@ impl Default for Setting {
             in_memory: true,
             bundled: Vec::new(),
             model: true,
+            tuner: FakeTuner::default(),
         }
     }
 }
@@ -112,6 +114,8 @@ impl Setting {
             starter_model: self.model.then(|| PathBuf::from("starter.gguf")),
             locale: "en-GB".into(),
             clock: Arc::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+            tuner: Arc::new(self.tuner),
+            power: Arc::new(Power::default),
             in_memory_vault: self.in_memory,
             scrypt_log_n: Some(1),
         }

@@ -1,0 +1,352 @@
+//! Adapters: kept in the vault, at hand in the model that is loaded, chosen for conversations and plugins.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use hearth_base::{AdapterId, Label, ModelId, Source};
+use hearth_engine_api::{AdapterError, AdapterFile, AdapterFormat, AdapterSlot, AdapterUse};
+use hearth_vault::{AdapterChoice, AdapterRecord, NewAdapter};
+
+use super::{AdapterReport, AdapterView, TuneRules, base, rules};
+use crate::{NoticeKind, Reply, UserError, config::unless, models, msg::Change, task::Task};
+
+/// The preference that names the adapters new conversations begin with, as JSON.
+const NEW_CONVERSATIONS_KEY: &str = "new-conversations-adapters";
+/// An adapter's part may be turned up to this.
+const MOST_STRENGTH: f32 = 4.0;
+
+/// An adapter's name among those that a model has at hand.
+pub(crate) fn slot(id: AdapterId) -> AdapterSlot {
+    AdapterSlot(id.0.unsigned_abs())
+}
+
+/// Choices as the engine takes them.
+pub(crate) fn uses(adapters: &[AdapterChoice]) -> Vec<AdapterUse> {
+    adapters
+        .iter()
+        .map(|choice| AdapterUse { slot: slot(choice.adapter), strength: choice.strength })
+        .collect()
+}
+
+/// An adapter's files, out of the vault.
+pub(super) fn file(task: &Task, id: AdapterId) -> Result<AdapterFile, UserError> {
+    let bytes = task.vault().adapter_file(id)?;
+    Ok(AdapterFile { config: bytes.config, weights: bytes.weights.into() })
+}
+
+pub(super) fn record(task: &Task, id: AdapterId) -> Result<AdapterRecord, UserError> {
+    task.vault()
+        .adapter(id)?
+        .ok_or_else(|| UserError::user("There is no such adapter.", "It may have been removed."))
+}
+
+/// All adapters as they are shown.
+pub(super) fn read(task: &Task) -> Result<Vec<AdapterView>, UserError> {
+    let models = models::read(task)?;
+    let loaded = task.room.at_hand.adapters();
+    let runs = task.vault().runs()?;
+    let records = task.vault().adapters()?;
+    let mut views: Vec<AdapterView> = records
+        .into_iter()
+        .map(|record| AdapterView {
+            id: record.id,
+            loaded: loaded.contains(&record.id),
+            base_model: base::with_hash(task, &models, &record.base_hash),
+            accepted: record.live,
+            sources: record.sources,
+            sources_changed: record.sources_changed,
+            sources_gone: record.sources_gone,
+            dataset: record
+                .run
+                .and_then(|run| runs.iter().find(|known| known.id == run))
+                .and_then(|run| run.dataset),
+            run: record.run,
+            bytes: record.bytes,
+            created_secs: record.created_secs,
+            report: record.report.as_deref().and_then(report_of).map(Arc::new),
+            name: record.name,
+            base: record.base_name,
+        })
+        .collect();
+    views.sort_by(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase()).then(a.id.cmp(&b.id)));
+    Ok(views)
+}
+
+/// A report as it was kept; one that another version wrote and this one cannot read counts as none.
+fn report_of(json: &str) -> Option<AdapterReport> {
+    serde_json::from_str(json).ok()
+}
+
+pub(super) fn show(task: &Task) -> Result<(), UserError> {
+    let stamp = task.ctx.stamp();
+    task.show(stamp, Change::Adapters(read(task)?));
+    Ok(())
+}
+
+/// Gives the model that has just been loaded every adapter made for it. Returns those it has at hand.
+pub(crate) async fn equip(task: &Task, base: PathBuf) -> Result<(), UserError> {
+    let fitting = task
+        .blocking(move |task| {
+            let records = task.vault().adapters()?;
+            if records.is_empty() {
+                return Ok(Vec::new());
+            }
+            let hash = base::fingerprint(task, &base)?.base;
+            let fitting = records.into_iter().filter(|record| record.base_hash == hash);
+            fitting.map(|record| Ok((record.id, file(task, record.id)?))).collect()
+        })
+        .await?;
+    for (id, file) in fitting {
+        if let Err(error) = give(task, id, file).await {
+            task.show_async(Change::Notice(NoticeKind::Error(error))).await;
+        }
+    }
+    task.blocking(|task| show(task)).await
+}
+
+/// Gives the loaded model an adapter.
+pub(super) async fn give(task: &Task, id: AdapterId, file: AdapterFile) -> Result<(), UserError> {
+    task.ctx.engine.add_adapter(slot(id), file).await?;
+    task.room.at_hand.put(id);
+    Ok(())
+}
+
+/// Gives the loaded model a new adapter, if it is for that one.
+pub(super) async fn give_if_fitting(
+    task: &Task,
+    id: AdapterId,
+    file: AdapterFile,
+    base: &Path,
+) -> Result<(), UserError> {
+    let loaded = task.room.at_hand.loaded_path();
+    if loaded.as_deref() == Some(base) {
+        give(task, id, file).await?;
+    }
+    task.blocking(|task| show(task)).await
+}
+
+pub(super) async fn import(
+    task: Task,
+    path: PathBuf,
+    name: Option<String>,
+    model: Option<ModelId>,
+) -> Result<Reply, UserError> {
+    let (id, file, base) = task
+        .blocking(move |task| {
+            let base = base::find(task, model)?;
+            let file = task.ctx.tuner.read_adapter(&base.path, &path)?;
+            let fingerprint = base::fingerprint(task, &base.path)?;
+            let name = name.unwrap_or_else(|| stem(&path));
+            let id = task.vault().add_adapter(&NewAdapter {
+                name: &name,
+                base_name: &base.name,
+                base_hash: &fingerprint.base,
+                template_hash: fingerprint.template.as_deref().unwrap_or_default(),
+                config: &file.config,
+                weights: &file.weights,
+                // What a stranger's adapter learnt from nobody here knows; with the user's name on it, it is private.
+                label: Label::public(),
+                learnt_from: Vec::new(),
+                report: None,
+                run: None,
+            })?;
+            task.audit(None, "An adapter was imported.", true);
+            Ok((id, file, base.path))
+        })
+        .await?;
+    give_if_fitting(&task, id, file, &base).await?;
+    Ok(Reply::Adapter(id))
+}
+
+pub(super) fn export(
+    task: &Task,
+    id: AdapterId,
+    format: AdapterFormat,
+    path: &Path,
+) -> Result<Reply, UserError> {
+    let base = base::of_adapter(task, &record(task, id)?)?;
+    task.ctx.tuner.write_adapter(&base.path, &file(task, id)?, format, path)?;
+    task.audit(None, "An adapter was written to a file, in plain text.", true);
+    Ok(Reply::Unit)
+}
+
+/// Writes base and adapter as one model, which is private whatever the base is.
+pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<Reply, UserError> {
+    check(&[choice])?;
+    let record = record(task, choice.adapter)?;
+    let base = base::of_adapter(task, &record)?;
+    let file = file(task, choice.adapter)?;
+    task.ctx.tuner.merge(&base.path, &file, choice.strength, path, &mut |share| {
+        task.show(task.ctx.stamp(), Change::Job(task.ticket, Some(share), String::new()));
+        unless(task.cancel.is_cancelled())
+    })?;
+    let path = std::path::absolute(path)
+        .map_err(|error| crate::errors::file_error("find", path, &error))?;
+    let name = format!("{} + {}", base.name, record.name);
+    let id = task.vault().add_model(&path, &name, false)?;
+    task.audit(None, "A model was written to a file with an adapter in it, in plain text.", true);
+    models::show(task)?;
+    Ok(Reply::Model(id))
+}
+
+pub(super) fn rename(task: &Task, id: AdapterId, name: &str) -> Result<Reply, UserError> {
+    if name.trim().is_empty() {
+        return Err(UserError::user("The name is empty.", "Type a few words."));
+    }
+    task.vault().rename_adapter(id, name.trim())?;
+    show(task)?;
+    Ok(Reply::Unit)
+}
+
+pub(super) async fn remove(task: Task, id: AdapterId) -> Result<Reply, UserError> {
+    task.room.at_hand.take(id);
+    task.ctx.engine.remove_adapter(slot(id)).await;
+    task.blocking(move |task| {
+        task.vault().remove_adapter(id)?;
+        let left: Vec<_> =
+            new_conversations(task)?.into_iter().filter(|choice| choice.adapter != id).collect();
+        keep_new_conversations(task, &left)?;
+        task.audit(None, "An adapter was removed.", true);
+        super::show_all(task)?;
+        Ok(Reply::Unit)
+    })
+    .await
+}
+
+/// Lets an adapter be used, unless its report shows that it remembers too much.
+pub(super) fn accept(task: &Task, id: AdapterId, anyway: bool) -> Result<Reply, UserError> {
+    let record = record(task, id)?;
+    let TuneRules { exposure_limit_bits, .. } = rules(task)?;
+    let report = record.report.as_deref().and_then(report_of);
+    let memory = report.and_then(|report| report.memory);
+    if let Some(memory) = memory
+        && memory.highest_bits() > exposure_limit_bits
+        && !anyway
+    {
+        return Err(UserError::user(
+            format!(
+                "This adapter remembers single secrets of its examples: {:.1} bits of one that was hidden among \
+                 them, and the limit is {exposure_limit_bits:.1}.",
+                memory.highest_bits()
+            ),
+            "Train with fewer epochs, a lower rank or more examples; or accept it anyway if nobody else uses it.",
+        ));
+    }
+    task.vault().set_adapter_live(id, true)?;
+    task.audit(None, "An adapter was accepted.", true);
+    show(task)?;
+    Ok(Reply::Unit)
+}
+
+pub(super) fn retire(task: &Task, id: AdapterId) -> Result<Reply, UserError> {
+    task.vault().set_adapter_live(id, false)?;
+    task.audit(None, "An adapter was retired.", true);
+    show(task)?;
+    Ok(Reply::Unit)
+}
+
+/// The adapters that new conversations begin with.
+pub(crate) fn new_conversations(task: &Task) -> Result<Vec<AdapterChoice>, UserError> {
+    let kept = task.vault().preference(NEW_CONVERSATIONS_KEY)?;
+    Ok(kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+}
+
+pub(super) fn keep_new_conversations(
+    task: &Task,
+    adapters: &[AdapterChoice],
+) -> Result<(), UserError> {
+    let json = serde_json::to_string(adapters)
+        .map_err(|_never| UserError::internal("The choice could not be written."))?;
+    Ok(task.vault().set_preference(NEW_CONVERSATIONS_KEY, &json)?)
+}
+
+/// Whether these can be chosen: accepted, and of a sensible strength.
+pub(super) fn check_choice(task: &Task, adapters: &[AdapterChoice]) -> Result<(), UserError> {
+    check(adapters)?;
+    for choice in adapters {
+        let record = record(task, choice.adapter)?;
+        if !record.live {
+            return Err(UserError::user(
+                format!("The adapter {} has not been accepted yet.", record.name),
+                "Look at its report and accept it first.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check(adapters: &[AdapterChoice]) -> Result<(), UserError> {
+    let fine = |strength: f32| (0.0..=MOST_STRENGTH).contains(&strength);
+    match adapters.iter().find(|choice| !fine(choice.strength)) {
+        None => Ok(()),
+        Some(choice) => Err(UserError::user(
+            format!("A strength of {} is not possible.", choice.strength),
+            format!("Choose 0 to {MOST_STRENGTH}; 1 is as it was trained."),
+        )),
+    }
+}
+
+/// The accepted adapters among these that the loaded model has at hand; what is missing is told.
+pub(crate) fn usable(
+    task: &Task,
+    adapters: Vec<AdapterChoice>,
+) -> Result<(Vec<AdapterChoice>, Vec<String>), UserError> {
+    let loaded = task.room.at_hand.adapters();
+    let mut missing = Vec::new();
+    let mut usable = Vec::new();
+    for choice in adapters {
+        let Some(record) = task.vault().adapter(choice.adapter)? else { continue };
+        if record.live && loaded.contains(&choice.adapter) {
+            usable.push(choice);
+        } else if record.live {
+            missing.push(format!(
+                "The adapter {} is for another model ({}); this answer is made without it.",
+                record.name, record.base_name
+            ));
+        } else {
+            missing.push(format!(
+                "The adapter {} is not accepted; this answer is made without it.",
+                record.name
+            ));
+        }
+    }
+    Ok((usable, missing))
+}
+
+/// What values made with these adapters depend on.
+pub(crate) fn label(task: &Task, adapters: &[AdapterChoice]) -> Result<Label, UserError> {
+    let mut label = Label::public();
+    for choice in adapters {
+        label.join(&task.vault().adapter_label(choice.adapter)?);
+        label.sources.insert(Source::PrivateModel(format!("adapter {}", choice.adapter)));
+    }
+    Ok(label)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "Adapter".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+impl From<AdapterError> for UserError {
+    fn from(error: AdapterError) -> Self {
+        let message = crate::errors::sentence(&error.to_string());
+        match error {
+            AdapterError::NoModel => Self::no_model(),
+            AdapterError::Malformed { .. } => {
+                Self::input(message, "Export or download it again; it may be incomplete.")
+            }
+            AdapterError::Unsupported { .. } => Self::input(
+                message,
+                "Hearth applies plain LoRA on attention and feed-forward matrices.",
+            ),
+            AdapterError::OtherModel { .. } => {
+                Self::user(message, "Choose the model that it was trained on.")
+            }
+            AdapterError::Io { .. } => Self::system(message, "Check the path and its permissions."),
+            AdapterError::Cancelled => Self::cancelled("The work was stopped."),
+            _ => Self::internal(message),
+        }
+    }
+}

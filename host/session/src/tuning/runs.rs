@@ -1,0 +1,444 @@
+//! Runs: planned, begun, paused, gone on with, and what comes of them.
+
+use std::{path::Path, sync::Arc};
+
+use hearth_base::{Label, TuneRunId};
+use hearth_dataset::KeptExamples;
+use hearth_engine_api::{
+    Budget, Checkpoint, TuneError, TuneEstimate, TuneJob, TuneOutcome, TuneSettings, Tuned,
+};
+use hearth_vault::{LearntFrom, NewAdapter, NewTuneRun, RunState as Kept, TuneRunRecord};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EstimateView, RunPlan, RunState, RunView, Settings, TuneCommand, adapters, base, datasets,
+    report::{self, Secrets},
+    rules, show_all,
+    watcher::{Bystander, Watcher},
+};
+use crate::{NoticeKind, Reply, Ticket, UserError, event_loop::EventLoop, msg::Change, task::Task};
+
+/// What a run follows from beside its examples, as it is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeptJob {
+    pub(super) dataset: String,
+    pub(super) settings: TuneSettings,
+    pub(super) secrets: Secrets,
+}
+
+impl EventLoop {
+    pub(super) fn run_of_tuning(&mut self, ticket: Ticket, command: TuneCommand) {
+        match command {
+            TuneCommand::Estimate(plan) => {
+                self.job(ticket, "Estimating a training run".into());
+                self.blocking(ticket, move |task| estimate(task, plan));
+            }
+            TuneCommand::StartRun { name, plan } => {
+                if self.refuse_second_run(ticket) {
+                    return;
+                }
+                self.job(ticket, format!("Preparing {}", name.trim()));
+                let estimate = self.view.tuning.estimate.clone();
+                self.spawn(ticket, |task| async move {
+                    let begun = task
+                        .blocking(move |task| begin(task, name.trim(), &plan, estimate.as_deref()))
+                        .await?;
+                    go(task, begun).await
+                });
+            }
+            TuneCommand::ResumeRun(id) => {
+                if self.refuse_second_run(ticket) {
+                    return;
+                }
+                self.job(ticket, "Going on with a training run".into());
+                self.spawn(ticket, move |task| async move {
+                    let begun = task.blocking(move |task| resume(task, id)).await?;
+                    go(task, begun).await
+                });
+            }
+            TuneCommand::PauseRun(id) => {
+                self.pause(id);
+                self.end(ticket, Ok(Reply::Unit));
+            }
+            TuneCommand::RemoveRun(id) => {
+                let going = self.pause(id);
+                self.spawn(ticket, move |task| async move {
+                    if going {
+                        // Its thread still writes to the vault; it ends at the next layer.
+                        task.room.at_hand.run_ended(id).await;
+                    }
+                    task.blocking(move |task| {
+                        task.vault().remove_run(id)?;
+                        task.show(task.ctx.stamp(), Change::RunGone(id));
+                        show_all(task)?;
+                        Ok(Reply::Unit)
+                    })
+                    .await
+                });
+            }
+            TuneCommand::ExportJob { plan, path } => {
+                self.job(ticket, "Writing a training job".into());
+                self.blocking(ticket, move |task| export(task, &plan, &path));
+            }
+            _ => self.end(ticket, Err(UserError::internal("Not a command about runs."))),
+        }
+    }
+
+    /// One run at a time: two would take each other's time and memory.
+    fn refuse_second_run(&mut self, ticket: Ticket) -> bool {
+        let going = self.view.tuning.runs.iter().find(|run| run.ticket.is_some());
+        let Some(going) = going else { return false };
+        let error = UserError::user(
+            format!("{} is still being trained.", going.name),
+            "Wait until it is done, or pause it.",
+        );
+        self.end(ticket, Err(error));
+        true
+    }
+
+    /// Tells a run to pause; whether it was going on.
+    fn pause(&self, id: TuneRunId) -> bool {
+        let run = self.view.tuning.runs.iter().find(|run| run.id == id);
+        let cancel = run.and_then(|run| run.ticket).and_then(|ticket| self.running.get(&ticket));
+        if let Some(cancel) = cancel {
+            cancel.cancel();
+        }
+        cancel.is_some()
+    }
+}
+
+/// A run that is written down and ready to go on.
+struct Begun {
+    shown: RunView,
+    kept: KeptJob,
+    base: base::Base,
+    job: TuneJob,
+    checkpoint: Option<Checkpoint>,
+}
+
+/// All runs as they are shown.
+pub(super) fn read(task: &Task) -> Result<Vec<RunView>, UserError> {
+    let adapters = task.vault().adapters()?;
+    let mut views = Vec::new();
+    for record in task.vault().runs()? {
+        let adapter = adapters.iter().find(|a| a.run == Some(record.id)).map(|a| a.id);
+        let steps = task.vault().steps(record.id)?;
+        let Ok(kept) = serde_json::from_str::<KeptJob>(&record.job) else {
+            tracing::warn!("a run of another version is not shown");
+            continue;
+        };
+        let state = match record.state {
+            Kept::Running | Kept::Paused => RunState::Paused,
+            Kept::Finished => RunState::Finished(adapter),
+            Kept::Cancelled => RunState::Failed("It was broken off.".into()),
+            Kept::Failed => RunState::Failed(record.error.clone().unwrap_or_default()),
+        };
+        views.push(view(&record, &kept, state, steps));
+    }
+    Ok(views)
+}
+
+fn view(
+    record: &TuneRunRecord,
+    kept: &KeptJob,
+    state: RunState,
+    steps: Vec<hearth_vault::TuneStep>,
+) -> RunView {
+    RunView {
+        id: record.id,
+        name: record.name.clone(),
+        dataset: kept.dataset.clone(),
+        base: record.base_name.clone(),
+        state,
+        ticket: None,
+        total_steps: match kept.settings.budget {
+            Budget::Steps(steps) => Some(steps),
+            Budget::Minutes(_) | Budget::Epochs(_) => None,
+        },
+        settings: kept.settings.clone(),
+        steps: Arc::new(steps),
+        secs_left: None,
+        sources_gone: record.sources_gone,
+        started_secs: record.started_secs,
+    }
+}
+
+/// A plan with its examples made and its settings settled.
+struct Planned {
+    dataset: String,
+    base: base::Base,
+    job: TuneJob,
+    secrets: Secrets,
+    label: Label,
+    learnt_from: Vec<LearntFrom>,
+}
+
+fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
+    let record = datasets::find(task, plan.dataset)?;
+    let recipe = datasets::recipe(&record)?;
+    let base = base::find(task, plan.base)?;
+    let built = hearth_dataset::build(task.vault(), &recipe)?;
+    let (label, learnt_from) = (built.label().clone(), built.learnt_from().to_vec());
+    let KeptExamples { mut train, held_out } = built.examples();
+    let settings = match &plan.settings {
+        Settings::Exact(settings) => settings.clone(),
+        Settings::Recommended(wishes) => {
+            let tokens = task.ctx.tuner.tokens(&base.path, &train, wishes)?;
+            let learnt = tokens.iter().map(|example| u64::from(example.learnt)).sum();
+            task.ctx.tuner.recommend(&base.path, learnt, wishes)?
+        }
+    };
+    let secrets = Secrets::new(settings.seed, rules(task)?.canaries);
+    train.extend(secrets.examples());
+    let job = TuneJob {
+        base: base.path.clone(),
+        train: train.into(),
+        held_out: held_out.into(),
+        settings,
+        initial: None,
+    };
+    Ok(Planned { dataset: record.name, base, job, secrets, label, learnt_from })
+}
+
+fn measured(task: &Task, job: &TuneJob) -> Result<TuneEstimate, UserError> {
+    Ok(task.ctx.tuner.estimate(job, &mut Bystander(task))?)
+}
+
+fn estimate(task: &Task, plan: RunPlan) -> Result<Reply, UserError> {
+    let Planned { mut job, .. } = planned(task, &plan)?;
+    let estimate = measured(task, &job)?;
+    settle(&mut job.settings, &estimate);
+    let view = EstimateView { plan, settings: job.settings.clone(), estimate };
+    task.show(task.ctx.stamp(), Change::Estimate(Box::new(view)));
+    Ok(Reply::Estimate(Box::new((job.settings, estimate))))
+}
+
+/// What a budget came to holds from then on, so that a run that is resumed ends where it was to end.
+fn settle(settings: &mut TuneSettings, estimate: &TuneEstimate) {
+    settings.budget = Budget::Steps(estimate.steps);
+}
+
+fn begin(
+    task: &Task,
+    name: &str,
+    plan: &RunPlan,
+    estimated: Option<&EstimateView>,
+) -> Result<Begun, UserError> {
+    if name.is_empty() {
+        return Err(UserError::user("The adapter has no name.", "Type a few words."));
+    }
+    let Planned { dataset, base, mut job, secrets, label, learnt_from } = planned(task, plan)?;
+    let known = estimated.filter(|known| known.plan == *plan).map(|known| &known.settings);
+    job.settings = match known {
+        // What the user was shown is what is done.
+        Some(settings) => settings.clone(),
+        None => {
+            let estimate = measured(task, &job)?;
+            let mut settings = job.settings.clone();
+            settle(&mut settings, &estimate);
+            settings
+        }
+    };
+    let kept = KeptJob { dataset, settings: job.settings.clone(), secrets };
+    let examples = KeptExamples { train: job.train.to_vec(), held_out: job.held_out.to_vec() };
+    let id = task.vault().start_run(&NewTuneRun {
+        name,
+        dataset: Some(plan.dataset),
+        base_name: &base.name,
+        base_path: &base.path,
+        job: &to_json(&kept)?,
+        examples: &examples.to_bytes()?,
+        label,
+        learnt_from,
+    })?;
+    task.audit(None, "A training run was begun.", true);
+    begun(task, id, kept, base, job, None)
+}
+
+fn resume(task: &Task, id: TuneRunId) -> Result<Begun, UserError> {
+    let record = task.vault().run(id)?.ok_or_else(no_run)?;
+    if record.state.is_over() {
+        return Err(UserError::user("This run is over.", "Start a new one with the same dataset."));
+    }
+    let gone = || {
+        UserError::user(
+            "Something this run learns from was deleted, so its copy of it is gone too.",
+            "Start a new run: it learns from what is there now.",
+        )
+    };
+    let examples = task.vault().run_examples(id)?.ok_or_else(gone)?;
+    let examples = KeptExamples::from_bytes(&examples)?;
+    let kept: KeptJob = serde_json::from_str(&record.job)
+        .map_err(|_error| UserError::internal("The run was kept by another version of Hearth."))?;
+    let base = base::Base { name: record.base_name, path: record.base_path };
+    let checkpoint = task.vault().checkpoint(id)?;
+    let checkpoint = checkpoint.map(|kept| Checkpoint { step: kept.step, bytes: kept.bytes });
+    let job = TuneJob {
+        base: base.path.clone(),
+        train: examples.train.into(),
+        held_out: examples.held_out.into(),
+        settings: kept.settings.clone(),
+        initial: None,
+    };
+    task.vault().set_run_state(id, Kept::Running, None)?;
+    begun(task, id, kept, base, job, checkpoint)
+}
+
+fn begun(
+    task: &Task,
+    id: TuneRunId,
+    kept: KeptJob,
+    base: base::Base,
+    job: TuneJob,
+    checkpoint: Option<Checkpoint>,
+) -> Result<Begun, UserError> {
+    let record = task.vault().run(id)?.ok_or_else(no_run)?;
+    let done = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
+    // Steps after the checkpoint are done again, to the same end.
+    let steps = task.vault().steps(id)?.into_iter().filter(|step| step.step <= done).collect();
+    let mut shown = view(&record, &kept, RunState::Preparing, steps);
+    shown.ticket = Some(task.ticket);
+    task.show(task.ctx.stamp(), Change::Run(shown.clone()));
+    Ok(Begun { shown, kept, base, job, checkpoint })
+}
+
+/// Trains, keeps what comes of it, and has it at hand at once.
+async fn go(task: Task, begun: Begun) -> Result<Reply, UserError> {
+    let id = begun.shown.id;
+    let _going = task.room.at_hand.run_goes_on(id);
+    let trained = task.blocking(move |task| train(task, begun)).await;
+    let (tuned, begun) = match trained {
+        Ok(Some(finished)) => finished,
+        Ok(None) => {
+            settle_state(&task, id, Kept::Paused, None).await?;
+            return Ok(Reply::Paused(id));
+        }
+        Err(error) => {
+            settle_state(&task, id, Kept::Failed, Some(error.message.clone())).await?;
+            return Err(error);
+        }
+    };
+    let (shown, kept, base) = (begun.shown, begun.kept, begun.base);
+    let (name, file) = (shown.name.clone(), tuned.adapter.clone());
+    let path = base.path.clone();
+    let adapter = task
+        .blocking(move |task| keep(task, id, &name, &base, &tuned).map(|adapter| (adapter, tuned)))
+        .await;
+    let (adapter, tuned) = adapter?;
+    adapters::give_if_fitting(&task, adapter, file, &path).await?;
+    let examining = RunView { state: RunState::Examining, secs_left: None, ..shown };
+    task.show_async(Change::Run(examining)).await;
+    // The adapter is there whatever becomes of its report.
+    if let Err(error) = report::make(&task, adapter, Some(&tuned), &kept).await {
+        task.show_async(Change::Notice(NoticeKind::Error(error))).await;
+    }
+    settle_state(&task, id, Kept::Finished, None).await?;
+    let words = "A new adapter is ready: look at its report, then accept it.";
+    task.show_async(Change::Notice(NoticeKind::Success(words.into()))).await;
+    Ok(Reply::Tuned(adapter))
+}
+
+fn train(task: &Task, mut begun: Begun) -> Result<Option<(Tuned, Begun)>, UserError> {
+    let rules = rules(task)?;
+    let mut watcher = Watcher::new(task, rules, begun.shown.clone());
+    let outcome = task.ctx.tuner.tune(&begun.job, begun.checkpoint.as_ref(), &mut watcher);
+    watcher.flush();
+    begun.shown = watcher.into_view();
+    match outcome? {
+        TuneOutcome::Finished(tuned) => Ok(Some((tuned, begun))),
+        TuneOutcome::Paused | TuneOutcome::Cancelled => Ok(None),
+    }
+}
+
+fn keep(
+    task: &Task,
+    run: TuneRunId,
+    name: &str,
+    base: &base::Base,
+    tuned: &Tuned,
+) -> Result<hearth_base::AdapterId, UserError> {
+    let fingerprint = base::fingerprint(task, &base.path)?;
+    let id = task.vault().add_adapter(&NewAdapter {
+        name,
+        base_name: &base.name,
+        base_hash: &fingerprint.base,
+        template_hash: fingerprint.template.as_deref().unwrap_or_default(),
+        config: &tuned.adapter.config,
+        weights: &tuned.adapter.weights,
+        label: task.vault().run_label(run)?,
+        learnt_from: Vec::new(),
+        report: None,
+        run: Some(run),
+    })?;
+    task.audit(None, "An adapter was trained.", true);
+    Ok(id)
+}
+
+async fn settle_state(
+    task: &Task,
+    id: TuneRunId,
+    state: Kept,
+    error: Option<String>,
+) -> Result<(), UserError> {
+    task.blocking(move |task| {
+        match task.vault().set_run_state(id, state, error.as_deref()) {
+            // Removed meanwhile.
+            Err(hearth_vault::StoreError::NotFound { .. }) => return Ok(()),
+            other => other?,
+        }
+        let runs = read(task)?;
+        if let Some(run) = runs.into_iter().find(|run| run.id == id) {
+            task.show(task.ctx.stamp(), Change::Run(run));
+        }
+        show_all(task)
+    })
+    .await
+}
+
+fn export(task: &Task, plan: &RunPlan, path: &Path) -> Result<Reply, UserError> {
+    let Planned { job, .. } = planned(task, plan)?;
+    let fail = |error: std::io::Error| crate::errors::file_error("write to", path, &error);
+    std::fs::create_dir_all(path).map_err(fail)?;
+    if std::fs::read_dir(path).map_err(fail)?.next().is_some() {
+        return Err(UserError::user(
+            format!("The folder {} is not empty.", path.display()),
+            "Choose a new one.",
+        ));
+    }
+    task.ctx.tuner.export_job(&job, path)?;
+    task.audit(None, "A training job was written to a folder, in plain text.", true);
+    Ok(Reply::Unit)
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, UserError> {
+    serde_json::to_string(value)
+        .map_err(|_never| UserError::internal("The run could not be written down."))
+}
+
+fn no_run() -> UserError {
+    UserError::user("There is no such run.", "It may have been removed.")
+}
+
+impl From<TuneError> for UserError {
+    fn from(error: TuneError) -> Self {
+        let message = crate::errors::sentence(&error.to_string());
+        match error {
+            TuneError::Base(error) => error.into(),
+            TuneError::Adapter(error) => error.into(),
+            TuneError::Setting { .. } => Self::user(message, "Change the setting."),
+            TuneError::NothingToLearn => {
+                Self::user(message, "Choose other documents or another template.")
+            }
+            TuneError::Example { .. } => Self::input(message, "Use another base model."),
+            TuneError::OutOfMemory { .. } => Self::system(
+                message,
+                "Close other programs, or choose a smaller model, shorter samples or smaller batches.",
+            ),
+            TuneError::Checkpoint { .. } => Self::input(message, "Start the run anew."),
+            TuneError::Keeping { .. } => Self::system(message, "Make room on the disk and resume."),
+            TuneError::Diverged { .. } => Self::user(message, "Lower the learning rate."),
+            TuneError::Cancelled => Self::cancelled("The work was stopped."),
+            _ => Self::internal(message),
+        }
+    }
+}
