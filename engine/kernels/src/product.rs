@@ -249,13 +249,6 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Where a result will be put, or a place beyond the last: an address to ask for, not to read.
-    #[inline]
-    #[cfg(target_arch = "x86_64")]
-    fn place(&self, token: usize, row: usize) -> *const f32 {
-        self.out.start().wrapping_add(token * self.stride + self.rows.start + row)
-    }
-
     /// Results of consecutive rows for one token; `row` counts from the chunk's first.
     #[inline]
     fn put(&mut self, token: usize, row: usize, values: &[f32]) {

@@ -11,6 +11,7 @@ use crate::activations::{Activations, GROUP, LongActivation, ShortActivation};
 use crate::format::{Format, LONG, SHORT};
 use panel::Panel;
 use std::arch::x86_64::*;
+use std::ops::Range;
 use tile::Spread;
 
 mod float;
@@ -26,20 +27,25 @@ const TILE: usize = 6;
 /// Tokens that meet a block before the next block is spread out; so many activations stay near.
 const BATCH: usize = 512;
 
-/// How many tokens ahead the places of results are asked for.
-const PLACES_AHEAD: usize = 12;
-
 /// What a thread computes in.
 pub(super) struct Buffers {
     weights: [Spread; 2],
+    /// Of one or two panels, `(tokens, panels)`.
     sums: Vec<__m512>,
+    /// Finished ones of all panels of a chunk, `(tokens, panels)`.
+    finished: Vec<__m512>,
     /// Rows of a panel that is not full, with zeros.
     padded: Vec<u8>,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { weights: [Spread::ZERO; 2], sums: Vec::new(), padded: Vec::new() }
+        Self {
+            weights: [Spread::ZERO; 2],
+            sums: Vec::new(),
+            finished: Vec::new(),
+            padded: Vec::new(),
+        }
     }
 }
 
@@ -92,13 +98,17 @@ impl Work<'_, '_> {
             2 => self.long_few::<F, 2>(),
             3 => self.long_few::<F, 3>(),
             4 => self.long_few::<F, 4>(),
-            _ => {
-                for row in (0..self.rows()).step_by(2 * PANEL) {
-                    if row + PANEL < self.rows() {
-                        self.long_many::<F, 2>(row);
-                    } else {
-                        self.long_many::<F, 1>(row);
+            tokens => {
+                for first in (0..tokens).step_by(BATCH) {
+                    let batch = first..tokens.min(first + BATCH);
+                    for row in (0..self.rows()).step_by(2 * PANEL) {
+                        if row + PANEL < self.rows() {
+                            self.long_many::<F, 2>(row, &batch);
+                        } else {
+                            self.long_many::<F, 1>(row, &batch);
+                        }
                     }
+                    self.put_finished(batch.start);
                 }
             }
         }
@@ -111,13 +121,17 @@ impl Work<'_, '_> {
             2 => self.short_few::<F, 2>(),
             3 => self.short_few::<F, 3>(),
             4 => self.short_few::<F, 4>(),
-            _ => {
-                for row in (0..self.rows()).step_by(2 * PANEL) {
-                    if row + PANEL < self.rows() {
-                        self.short_many::<F, 2>(row);
-                    } else {
-                        self.short_many::<F, 1>(row);
+            tokens => {
+                for first in (0..tokens).step_by(BATCH) {
+                    let batch = first..tokens.min(first + BATCH);
+                    for row in (0..self.rows()).step_by(2 * PANEL) {
+                        if row + PANEL < self.rows() {
+                            self.short_many::<F, 2>(row, &batch);
+                        } else {
+                            self.short_many::<F, 1>(row, &batch);
+                        }
                     }
+                    self.put_finished(batch.start);
                 }
             }
         }
@@ -156,78 +170,72 @@ impl Work<'_, '_> {
         }
     }
 
-    /// `R` panels from `row` on, with all tokens.
+    /// `R` panels from `row` on, with a batch of tokens.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-    fn long_many<const F: u8, const R: usize>(&mut self, row: usize) {
+    fn long_many<const F: u8, const R: usize>(&mut self, row: usize, batch: &Range<usize>) {
         let tokens = self.x.tokens();
-        for first in (0..tokens).step_by(BATCH) {
-            let batch = BATCH.min(tokens - first);
-            self.start_sums(batch * R);
-            let upcoming = self.upcoming(row + R * PANEL);
-            let bytes = PANEL * const { long::layout(F).bytes };
-            for (block, x) in self.x.long().chunks_exact(tokens).enumerate() {
-                let Buffers { weights, sums, padded } = &mut *self.buffers;
-                for r in 0..R {
-                    let panel = panel(self.weights, row + r * PANEL, padded);
-                    let upcoming = upcoming.wrapping_add((block * R + r) * bytes);
-                    weights[r].long::<F>(&panel, block, upcoming);
-                }
-                let Some(weights) = weights.first_chunk::<R>() else { return };
-                let mut x = &x[first..first + batch];
-                let mut sums = sums.as_chunks_mut::<R>().0;
-                for size in tiles(batch) {
-                    let (some_x, rest_x) = x.split_at(size);
-                    let (some_sums, rest_sums) = sums.split_at_mut(size);
-                    match size {
-                        1 => long_tile::<F, R, 1>(weights, some_x, some_sums),
-                        2 => long_tile::<F, R, 2>(weights, some_x, some_sums),
-                        3 => long_tile::<F, R, 3>(weights, some_x, some_sums),
-                        4 => long_tile::<F, R, 4>(weights, some_x, some_sums),
-                        5 => long_tile::<F, R, 5>(weights, some_x, some_sums),
-                        _ => long_tile::<F, R, TILE>(weights, some_x, some_sums),
-                    }
-                    (x, sums) = (rest_x, rest_sums);
-                }
+        self.start_sums(batch.len() * R);
+        let upcoming = self.upcoming(row + R * PANEL);
+        let bytes = PANEL * const { long::layout(F).bytes };
+        for (block, x) in self.x.long().chunks_exact(tokens).enumerate() {
+            let Buffers { weights, sums, padded, .. } = &mut *self.buffers;
+            for r in 0..R {
+                let panel = panel(self.weights, row + r * PANEL, padded);
+                let upcoming = upcoming.wrapping_add((block * R + r) * bytes);
+                weights[r].long::<F>(&panel, block, upcoming);
             }
-            self.put_sums::<R>(first, row);
+            let Some(weights) = weights.first_chunk::<R>() else { return };
+            let mut x = &x[batch.clone()];
+            let mut sums = sums.as_chunks_mut::<R>().0;
+            for size in tiles(batch.len()) {
+                let (some_x, rest_x) = x.split_at(size);
+                let (some_sums, rest_sums) = sums.split_at_mut(size);
+                match size {
+                    1 => long_tile::<F, R, 1>(weights, some_x, some_sums),
+                    2 => long_tile::<F, R, 2>(weights, some_x, some_sums),
+                    3 => long_tile::<F, R, 3>(weights, some_x, some_sums),
+                    4 => long_tile::<F, R, 4>(weights, some_x, some_sums),
+                    5 => long_tile::<F, R, 5>(weights, some_x, some_sums),
+                    _ => long_tile::<F, R, TILE>(weights, some_x, some_sums),
+                }
+                (x, sums) = (rest_x, rest_sums);
+            }
         }
+        self.finish::<R>(row);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-    fn short_many<const F: u8, const R: usize>(&mut self, row: usize) {
+    fn short_many<const F: u8, const R: usize>(&mut self, row: usize, batch: &Range<usize>) {
         let tokens = self.x.tokens();
-        for first in (0..tokens).step_by(BATCH) {
-            let batch = BATCH.min(tokens - first);
-            self.start_sums(batch * R);
-            let upcoming = self.upcoming(row + R * PANEL);
-            let bytes = PANEL * GROUP * const { short::layout(F).bytes };
-            for (group, x) in self.x.short().chunks_exact(tokens).enumerate() {
-                let Buffers { weights, sums, padded } = &mut *self.buffers;
-                let blocks = GROUP.min(self.x.columns() / SHORT - group * GROUP);
-                for r in 0..R {
-                    let panel = panel(self.weights, row + r * PANEL, padded);
-                    let upcoming = upcoming.wrapping_add((group * R + r) * bytes);
-                    weights[r].short::<F>(&panel, group * GROUP, blocks, upcoming);
-                }
-                let Some(weights) = weights.first_chunk::<R>() else { return };
-                let mut x = &x[first..first + batch];
-                let mut sums = sums.as_chunks_mut::<R>().0;
-                for size in tiles(batch) {
-                    let (some_x, rest_x) = x.split_at(size);
-                    let (some_sums, rest_sums) = sums.split_at_mut(size);
-                    match size {
-                        1 => short_tile::<F, R, 1>(weights, some_x, blocks, some_sums),
-                        2 => short_tile::<F, R, 2>(weights, some_x, blocks, some_sums),
-                        3 => short_tile::<F, R, 3>(weights, some_x, blocks, some_sums),
-                        4 => short_tile::<F, R, 4>(weights, some_x, blocks, some_sums),
-                        5 => short_tile::<F, R, 5>(weights, some_x, blocks, some_sums),
-                        _ => short_tile::<F, R, TILE>(weights, some_x, blocks, some_sums),
-                    }
-                    (x, sums) = (rest_x, rest_sums);
-                }
+        self.start_sums(batch.len() * R);
+        let upcoming = self.upcoming(row + R * PANEL);
+        let bytes = PANEL * GROUP * const { short::layout(F).bytes };
+        for (group, x) in self.x.short().chunks_exact(tokens).enumerate() {
+            let Buffers { weights, sums, padded, .. } = &mut *self.buffers;
+            let blocks = GROUP.min(self.x.columns() / SHORT - group * GROUP);
+            for r in 0..R {
+                let panel = panel(self.weights, row + r * PANEL, padded);
+                let upcoming = upcoming.wrapping_add((group * R + r) * bytes);
+                weights[r].short::<F>(&panel, group * GROUP, blocks, upcoming);
             }
-            self.put_sums::<R>(first, row);
+            let Some(weights) = weights.first_chunk::<R>() else { return };
+            let mut x = &x[batch.clone()];
+            let mut sums = sums.as_chunks_mut::<R>().0;
+            for size in tiles(batch.len()) {
+                let (some_x, rest_x) = x.split_at(size);
+                let (some_sums, rest_sums) = sums.split_at_mut(size);
+                match size {
+                    1 => short_tile::<F, R, 1>(weights, some_x, blocks, some_sums),
+                    2 => short_tile::<F, R, 2>(weights, some_x, blocks, some_sums),
+                    3 => short_tile::<F, R, 3>(weights, some_x, blocks, some_sums),
+                    4 => short_tile::<F, R, 4>(weights, some_x, blocks, some_sums),
+                    5 => short_tile::<F, R, 5>(weights, some_x, blocks, some_sums),
+                    _ => short_tile::<F, R, TILE>(weights, some_x, blocks, some_sums),
+                }
+                (x, sums) = (rest_x, rest_sums);
+            }
         }
+        self.finish::<R>(row);
     }
 
     #[target_feature(enable = "avx512f")]
@@ -236,19 +244,32 @@ impl Work<'_, '_> {
         self.buffers.sums.resize(len, _mm512_setzero_ps());
     }
 
-    /// Writes finished sums `(tokens, R)`, from token `first` on.
+    /// Puts the sums `(tokens, R)` of `R` panels from `row` on with the others of the chunk.
     #[target_feature(enable = "avx512f")]
-    fn put_sums<const R: usize>(&mut self, first: usize, row: usize) {
-        let sums = std::mem::take(&mut self.buffers.sums);
-        for (token, sums) in sums.as_chunks::<R>().0.iter().enumerate() {
-            for (r, sum) in sums.iter().enumerate() {
-                // Places of different tokens lie far apart, and none is near yet.
-                let place = self.out.place(first + token + PLACES_AHEAD, row + r * PANEL);
-                _mm_prefetch::<_MM_HINT_ET0>(place.cast());
-                self.put(first + token, row + r * PANEL, std::slice::from_ref(sum));
+    fn finish<const R: usize>(&mut self, row: usize) {
+        let panels = self.rows().div_ceil(PANEL);
+        let Buffers { sums, finished, .. } = &mut *self.buffers;
+        let sums = sums.as_chunks::<R>().0;
+        if row == 0 {
+            finished.clear();
+            finished.resize(sums.len() * panels, _mm512_setzero_ps());
+        }
+        for (sums, finished) in sums.iter().zip(finished.chunks_exact_mut(panels)) {
+            if let Some(place) = finished[row / PANEL..].first_chunk_mut() {
+                *place = *sums;
             }
         }
-        self.buffers.sums = sums;
+    }
+
+    /// Writes the sums of the chunk for consecutive tokens: long stretches, since the places of different tokens lie far apart.
+    fn put_finished(&mut self, token: usize) {
+        let rows = self.rows();
+        let panels = rows.div_ceil(PANEL);
+        for (i, sums) in self.buffers.finished.chunks_exact(panels).enumerate() {
+            // SAFETY: a vector is 16 numbers, and panels are as many as the rows need.
+            let values = unsafe { std::slice::from_raw_parts(sums.as_ptr().cast::<f32>(), rows) };
+            self.out.put(token + i, 0, values);
+        }
     }
 
     /// Writes the sums of a panel for consecutive tokens.
