@@ -46,6 +46,8 @@ fn an_adapter_is_kept_and_changed_and_goes_with_its_bytes() {
     assert_eq!(vault.adapter_file(id), Err(NO_ADAPTER));
     assert_eq!(vault.set_adapter_live(id, true), Err(NO_ADAPTER));
     assert_eq!(blobs_left(&vault), 0);
+    let secure = |c: &Connection| c.pragma_query_value(None, "secure_delete", |row| row.get(0));
+    assert_eq!(vault.read("test", secure), Ok(1i64), "what is deleted is overwritten");
 }
 
 #[test]

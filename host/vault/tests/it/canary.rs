@@ -8,14 +8,15 @@ use std::process::{Child, Command, Stdio};
 
 use hearth_base::{Label, PluginId};
 use hearth_vault::{
-    DocumentQuery, Kept, NewSaved, NewTurn, PluginRecord, Speaker, UnlockError, Vault, VaultDir,
+    DocumentQuery, Kept, NewAdapter, NewSaved, NewTuneRun, NewTurn, PluginRecord, Speaker,
+    UnlockError, Vault, VaultDir,
 };
 
 use crate::opening::database_key;
 use crate::{QUICK, passphrase};
 
 const PHRASE: &str = "marmalade-zeppelin";
-const CHILD: &str = "HEARTH_VAULT_TEST_CHILD";
+pub(crate) const CHILD: &str = "HEARTH_VAULT_TEST_CHILD";
 
 /// Puts the phrase wherever a text can go.
 fn use_it(vault: &Vault, scratch: &Path) {
@@ -61,6 +62,36 @@ fn use_it(vault: &Vault, scratch: &Path) {
     let id = vault.save_document(&saved).unwrap();
     vault.keep(&plugin, PHRASE, &Kept { text: PHRASE.into(), label: Label::public() }).unwrap();
     vault.set_preference("last", PHRASE).unwrap();
+    let run = vault
+        .start_run(&NewTuneRun {
+            name: PHRASE,
+            dataset: Some(vault.add_dataset(PHRASE, PHRASE).unwrap()),
+            base_name: "starter",
+            base_path: Path::new("/models/starter.gguf"),
+            job: PHRASE,
+            examples: PHRASE.repeat(200_000).as_bytes(),
+            label: Label::public(),
+            learnt_from: Vec::new(),
+        })
+        .unwrap();
+    vault.add_example_text(PHRASE, PHRASE).unwrap();
+    // Pages enough that some of them are written before the transaction ends.
+    vault.put_checkpoint(run, 1, PHRASE.repeat(400_000).as_bytes()).unwrap();
+    vault.put_checkpoint(run, 2, PHRASE.repeat(100_000).as_bytes()).unwrap();
+    vault
+        .add_adapter(&NewAdapter {
+            name: PHRASE,
+            base_name: "starter",
+            base_hash: "",
+            template_hash: "",
+            config: PHRASE,
+            weights: PHRASE.repeat(100_000).as_bytes(),
+            label: Label::public(),
+            learnt_from: Vec::new(),
+            report: Some(PHRASE),
+            run: Some(run),
+        })
+        .unwrap();
     // A large sort and a deletion, which other databases spill to files.
     vault.delete_document(id).unwrap();
 }
@@ -206,7 +237,7 @@ fn child_imports() {
 }
 
 /// This test binary again, running one test, its temporary files where they can be searched.
-fn child(test: &str, directory: &Path) -> Child {
+pub(crate) fn child(test: &str, directory: &Path) -> Child {
     let temporary = directory.join("tmp");
     fs::create_dir(&temporary).unwrap();
     Command::new(std::env::current_exe().unwrap())

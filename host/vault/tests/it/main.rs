@@ -5,6 +5,7 @@ mod canary;
 mod corpus;
 mod importing;
 mod opening;
+mod tuning;
 
 use std::path::PathBuf;
 
