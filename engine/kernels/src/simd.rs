@@ -77,6 +77,23 @@ pub(crate) trait Simd: Copy {
         (x[0] + x[2]) + (x[1] + x[3])
     }
 
+    /// The sums of all lanes of eight vectors, each as [`Simd::sum`] has it.
+    #[inline(always)]
+    fn sums(self, x: [Self::F; 8]) -> [f32; 8] {
+        let mut sums = [0.0; 8];
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum = self.sum(x);
+        }
+        sums
+    }
+
+    /// Lane `i` of vector `j` from lane `j` of vector `i`.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES] {
+        let rows = rows.map(|row| self.to_array(row));
+        std::array::from_fn(|j| self.load(&std::array::from_fn(|i| rows[i][j])))
+    }
+
     /// The largest of all lanes.
     #[inline(always)]
     fn max_lane(self, x: Self::F) -> f32 {

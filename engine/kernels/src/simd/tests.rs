@@ -159,3 +159,50 @@ fn narrow_numbers_widen_exactly() {
         assert_eq!(max, f32::from(*bytes.iter().max().unwrap()));
     }
 }
+
+struct Transpose<'a>(&'a [[f32; LANES]; LANES]);
+
+impl Kernel for Transpose<'_> {
+    type Output = [[f32; LANES]; LANES];
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [[f32; LANES]; LANES] {
+        s.transpose(self.0.each_ref().map(|row| s.load(row))).map(|row| s.to_array(row))
+    }
+}
+
+#[test]
+fn rows_become_columns() {
+    let rows = std::array::from_fn(|i| std::array::from_fn(|j| (i * LANES + j) as f32));
+    for isa in Isa::available() {
+        let columns = dispatch(isa, Transpose(&rows));
+        for (i, j) in (0..LANES).flat_map(|i| (0..LANES).map(move |j| (i, j))) {
+            assert_eq!(columns[j][i], rows[i][j], "{isa:?}");
+        }
+    }
+}
+
+struct Sums<'a>(&'a [[f32; LANES]; 8]);
+
+impl Kernel for Sums<'_> {
+    type Output = ([f32; 8], [f32; 8]);
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Self::Output {
+        let mut vectors = [s.zero(); 8];
+        let mut alone = [0.0; 8];
+        for i in 0..8 {
+            vectors[i] = s.load(&self.0[i]);
+            alone[i] = s.sum(vectors[i]);
+        }
+        (s.sums(vectors), alone)
+    }
+}
+
+#[test]
+fn sums_of_eight_vectors_are_those_of_each() {
+    for points in points().as_chunks().0 {
+        for isa in Isa::available() {
+            let (together, alone) = dispatch(isa, Sums(points));
+            assert_eq!(together.map(f32::to_bits), alone.map(f32::to_bits), "{isa:?}");
+        }
+    }
+}
