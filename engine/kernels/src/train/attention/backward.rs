@@ -1,6 +1,6 @@
 //! The backward of one head of one sample.
-use super::head::{Head, grown, pack_groups, pack_rows};
-use super::product::{AddByColumns, AddByRows, Scores};
+use super::head::{CHUNK, Head, grown, load, pack_columns, pack_rows, unpack_row};
+use super::product::{AddByColumns, AddByRows, Rows, Scores};
 use super::{Attended, BLOCK, Qkv};
 use crate::scatter::Scatter;
 use crate::simd::{Kernel, LANES, Simd, math};
@@ -24,9 +24,7 @@ thread_local! {
 /// Buffers of a thread, kept from call to call.
 #[derive(Default)]
 struct Scratch {
-    /// Scaled queries and gradients of the output: in register tiles, and row by row.
-    query_tiles: Vec<f32>,
-    dout_tiles: Vec<f32>,
+    /// Scaled queries and gradients of the output.
     queries: Vec<f32>,
     douts: Vec<f32>,
     /// The logarithm of each row, and what is taken from the gradient of each of its weights.
@@ -51,20 +49,21 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let mut scratch = SCRATCH.take();
+        let head = self.head;
         self.start(s, &mut scratch);
-        for key_block in 0..self.head.blocks() {
-            self.pack_keys(key_block, &mut scratch);
-            for query_block in self.head.query_blocks(key_block) {
-                for tile in (0..BLOCK).step_by(S::TILE_ROWS) {
-                    self.query_tile(s, query_block * BLOCK + tile, key_block, &mut scratch);
+        for key_block in 0..head.blocks() {
+            self.pack_keys(s, key_block, &mut scratch);
+            for query_block in head.query_blocks(key_block) {
+                for first in head.block(query_block).step_by(S::TILE_ROWS) {
+                    self.query_tile(s, first, key_block, &mut scratch);
                 }
-                for tile in (0..BLOCK).step_by(S::TILE_ROWS) {
-                    self.key_tile(s, key_block * BLOCK + tile, query_block, &mut scratch);
+                for first in head.block(key_block).step_by(S::TILE_ROWS) {
+                    self.key_tile(s, first, query_block, &mut scratch);
                 }
             }
-            self.finish_keys(key_block, &scratch);
+            self.finish_keys(s, key_block, &scratch);
         }
-        self.finish_queries(&scratch);
+        self.finish_queries(s, &scratch);
         SCRATCH.set(scratch);
     }
 }
@@ -74,48 +73,41 @@ impl Backward<'_> {
     #[inline(always)]
     fn start<S: Simd>(&self, s: S, scratch: &mut Scratch) {
         let (head, Attended { out, logsumexp, dout }) = (self.head, self.attended);
-        let (width, head_dim) = (head.width(), head.config.head_dim);
-        let (tokens, padded) = (head.tokens(), head.blocks() * BLOCK);
-        let queries = || (0..tokens).map(|row| &self.inputs.q[head.query(row)]);
-        let douts = || (0..tokens).map(|row| &dout[head.query(row)]);
-        let [tiles, rows] = [padded * head_dim, padded * width];
-        let factor = head.query_factor();
-        let packed = grown(&mut scratch.query_tiles, tiles);
-        pack_groups(queries(), S::TILE_ROWS, head_dim, factor, packed);
-        pack_groups(douts(), S::TILE_ROWS, head_dim, 1.0, grown(&mut scratch.dout_tiles, tiles));
-        let packed = grown(&mut scratch.queries, rows);
-        pack_rows(queries(), width, packed);
-        for x in packed.as_chunks_mut::<LANES>().0 {
-            s.store(s.mul(s.load(x), s.splat(factor)), x);
-        }
-        pack_rows(douts(), width, grown(&mut scratch.douts, rows));
+        let (tokens, room) = (head.tokens(), head.room());
+        let len = head.packed(room);
+        let queries = grown(&mut scratch.queries, len);
+        let query = |row| &self.inputs.q[head.query(row)];
+        pack_rows(s, tokens, query, head.query_factor(), (queries, room));
+        let douts = grown(&mut scratch.douts, len);
+        pack_rows(s, tokens, |row| &dout[head.query(row)], 1.0, (douts, room));
         scratch.logarithms.clear();
         scratch.logarithms.extend((0..tokens).map(|row| logsumexp[head.logarithm(row)]));
-        scratch.logarithms.resize(padded, 0.0);
+        scratch.logarithms.resize(room, 0.0);
         scratch.means.clear();
-        scratch
-            .means
-            .extend((0..tokens).map(|row| dot(s, &out[head.query(row)], &dout[head.query(row)])));
-        scratch.means.resize(padded, 0.0);
-        grown(&mut scratch.dq, rows).fill(0.0);
+        for place in (0..tokens).map(|row| head.query(row)) {
+            scratch.means.push(dot(s, &out[place.clone()], &dout[place]));
+        }
+        scratch.means.resize(room, 0.0);
+        grown(&mut scratch.dq, len).fill(0.0);
         grown(&mut scratch.weights, BLOCK * BLOCK);
         grown(&mut scratch.dscores, BLOCK * BLOCK);
     }
 
     /// Packs a block of keys and values, and empties their sums.
     #[inline(always)]
-    fn pack_keys(&self, key_block: usize, scratch: &mut Scratch) {
+    fn pack_keys<S: Simd>(&self, s: S, key_block: usize, scratch: &mut Scratch) {
         let (head, Qkv { k, v, .. }) = (self.head, self.inputs);
-        let (width, head_dim) = (head.width(), head.config.head_dim);
-        let rows = key_block * BLOCK..head.tokens().min((key_block + 1) * BLOCK);
-        let keys = || rows.clone().map(|row| &k[head.key(row)]);
-        let values = rows.clone().map(|row| &v[head.key(row)]);
-        let len = BLOCK * head_dim;
-        pack_groups(keys(), LANES, head_dim, 1.0, grown(&mut scratch.key_groups, len));
-        pack_groups(values, LANES, head_dim, 1.0, grown(&mut scratch.value_groups, len));
-        pack_rows(keys(), width, grown(&mut scratch.keys, BLOCK * width));
-        grown(&mut scratch.dk, BLOCK * width).fill(0.0);
-        grown(&mut scratch.dv, BLOCK * width).fill(0.0);
+        let (rows, head_dim) = (head.block(key_block), head.config.head_dim);
+        let key = |row| &k[head.key(rows.start + row)];
+        let value = |row| &v[head.key(rows.start + row)];
+        let groups = grown(&mut scratch.key_groups, BLOCK * head_dim);
+        pack_columns(s, rows.len(), key, head_dim, groups);
+        let groups = grown(&mut scratch.value_groups, BLOCK * head_dim);
+        pack_columns(s, rows.len(), value, head_dim, groups);
+        let len = head.packed(BLOCK);
+        pack_rows(s, rows.len(), key, 1.0, (grown(&mut scratch.keys, len), BLOCK));
+        grown(&mut scratch.dk, len).fill(0.0);
+        grown(&mut scratch.dv, len).fill(0.0);
     }
 
     /// Weights and gradients of scores of a register tile of queries from `first` on, and what they say about the queries.
@@ -132,16 +124,15 @@ impl Backward<'_> {
             dscores.fill(0.0);
             return;
         }
-        let rows = first * head_dim..(first + S::TILE_ROWS) * head_dim;
         s.vectorize(Scores {
-            a: &scratch.query_tiles[rows.clone()],
+            a: Rows::new(&scratch.queries, head.room(), first),
             b: &scratch.key_groups,
             terms: head_dim,
             columns: columns.clone(),
             c: weights,
         });
         s.vectorize(Scores {
-            a: &scratch.dout_tiles[rows],
+            a: Rows::new(&scratch.douts, head.room(), first),
             b: &scratch.value_groups,
             terms: head_dim,
             columns: columns.clone(),
@@ -150,7 +141,8 @@ impl Backward<'_> {
         let rows = weights.chunks_exact_mut(BLOCK).zip(dscores.chunks_exact_mut(BLOCK));
         for (row, (weights, dscores)) in (first..).zip(rows) {
             let of_row = [scratch.logarithms[row], scratch.means[row]];
-            self.bend(s, of_row, [&mut weights[columns.clone()], &mut dscores[columns.clone()]]);
+            let whole = columns.start..columns.end.next_multiple_of(LANES);
+            self.bend(s, of_row, [&mut weights[whole.clone()], &mut dscores[whole]]);
             let seen = head.seen_of_block(row, key_block);
             for x in [weights, dscores] {
                 x[..seen.start].fill(0.0);
@@ -159,10 +151,11 @@ impl Backward<'_> {
         }
         s.vectorize(AddByRows {
             a: &dscores[columns.start..],
-            b: &scratch.keys[columns.start * width..],
+            b: Rows::new(&scratch.keys, BLOCK, columns.start),
             terms: columns.len(),
             width,
-            c: &mut scratch.dq[first * width..],
+            c: &mut scratch.dq[first * CHUNK..],
+            c_room: head.room(),
         });
     }
 
@@ -204,66 +197,61 @@ impl Backward<'_> {
         let (head, width, base) = (self.head, self.head.width(), query_block * BLOCK);
         let rows = first..head.seen_by(first + S::TILE_ROWS - 1).end;
         let rows = rows.start.max(base)..rows.end.min(base + BLOCK);
-        if first >= head.tokens() || rows.is_empty() {
+        if rows.is_empty() {
             return;
         }
         let (row, column) = (rows.start - base, first % BLOCK);
-        let sums = column * width..(column + S::TILE_ROWS) * width;
         s.vectorize(AddByColumns {
             a: &scratch.weights[row * BLOCK + column..],
-            b: &scratch.douts[rows.start * width..],
+            b: Rows::new(&scratch.douts, head.room(), rows.start),
             terms: rows.len(),
             width,
-            c: &mut scratch.dv[sums.clone()],
+            c: &mut scratch.dv[column * CHUNK..],
+            c_room: BLOCK,
         });
         s.vectorize(AddByColumns {
             a: &scratch.dscores[row * BLOCK + column..],
-            b: &scratch.queries[rows.start * width..],
+            b: Rows::new(&scratch.queries, head.room(), rows.start),
             terms: rows.len(),
             width,
-            c: &mut scratch.dk[sums],
+            c: &mut scratch.dk[column * CHUNK..],
+            c_room: BLOCK,
         });
     }
 
     /// Writes the gradients of a block of keys and values.
     #[inline(always)]
-    fn finish_keys(&self, key_block: usize, scratch: &Scratch) {
-        let (head, width) = (self.head, self.head.width());
+    fn finish_keys<S: Simd>(&self, s: S, key_block: usize, scratch: &Scratch) {
+        let head = self.head;
         let shared = head.config.heads > head.config.kv_heads;
-        let rows = key_block * BLOCK..head.tokens().min((key_block + 1) * BLOCK);
-        let factor = head.unpacked_factor();
-        let sums = scratch.dk.chunks_exact(width).zip(scratch.dv.chunks_exact(width));
-        for (row, (dk, dv)) in rows.zip(sums) {
+        for (i, row) in head.block(key_block).enumerate() {
             let place = if shared { head.query(row) } else { head.key(row) };
             #[expect(unsafe_code, reason = "heads of a row are written by several threads")]
             // SAFETY: a head of a sample is handed out once, and where several have the same key each has its own place.
-            let (dk_out, dv_out) = unsafe { (self.dk.slice(place.clone()), self.dv.slice(place)) };
-            dk_out.iter_mut().zip(dk).for_each(|(out, sum)| *out = sum * factor);
-            dv_out.copy_from_slice(&dv[..dv_out.len()]);
+            let (dk, dv) = unsafe { (self.dk.slice(place.clone()), self.dv.slice(place)) };
+            unpack_row(s, (&scratch.dk, BLOCK), i, head.unpacked_factor(), dk);
+            unpack_row(s, (&scratch.dv, BLOCK), i, 1.0, dv);
         }
     }
 
     /// Writes the gradients of the queries.
     #[inline(always)]
-    fn finish_queries(&self, scratch: &Scratch) {
-        let scale = self.head.config.scale;
-        for (row, dq) in (0..self.head.tokens()).zip(scratch.dq.chunks_exact(self.head.width())) {
+    fn finish_queries<S: Simd>(&self, s: S, scratch: &Scratch) {
+        let head = self.head;
+        for row in 0..head.tokens() {
             #[expect(unsafe_code, reason = "heads of a row are written by several threads")]
             // SAFETY: a head of a sample is handed out once.
-            let out = unsafe { self.dq.slice(self.head.query(row)) };
-            out.iter_mut().zip(dq).for_each(|(out, sum)| *out = sum * scale);
+            let out = unsafe { self.dq.slice(head.query(row)) };
+            unpack_row(s, (&scratch.dq, head.room()), row, head.config.scale, out);
         }
     }
 }
 
 #[inline(always)]
 fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
     let mut sums = s.zero();
-    for (a, b) in a.iter().zip(b) {
-        sums = s.fma(s.load(a), s.load(b), sums);
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        sums = s.fma(load(s, a), load(s, b), sums);
     }
-    let rest = s.mul(crate::ops::load_part(s, a_rest), crate::ops::load_part(s, b_rest));
-    s.sum(s.add(sums, rest))
+    s.sum(sums)
 }

@@ -1,6 +1,6 @@
 //! The forward of one head of one sample.
-use super::head::{Head, grown, pack_groups, pack_rows};
-use super::product::{AddByRows, Scores};
+use super::head::{CHUNK, Head, grown, pack_columns, pack_rows, unpack_row};
+use super::product::{AddByRows, Rows, Scores};
 use super::{BLOCK, Qkv};
 use crate::scatter::Scatter;
 use crate::simd::{Kernel, LANES, Simd, math};
@@ -22,10 +22,10 @@ thread_local! {
 /// Buffers of a thread, kept from call to call.
 #[derive(Default)]
 struct Scratch {
-    /// Keys, in groups of lanes.
+    /// Keys, in groups of lanes; values row by row.
     keys: Vec<f32>,
     values: Vec<f32>,
-    /// Queries of a block, in register tiles.
+    /// Scaled queries of a block.
     queries: Vec<f32>,
     /// Scores, then weights, of a register tile: rows of [`BLOCK`].
     scores: Vec<f32>,
@@ -44,23 +44,20 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, s: S) {
         let mut scratch = SCRATCH.take();
         let (head, Qkv { k, v, .. }) = (self.head, self.inputs);
-        let (tokens, width, head_dim) = (head.tokens(), head.width(), head.config.head_dim);
-        let padded = head.blocks() * BLOCK;
-        let keys = (0..tokens).map(|row| &k[head.key(row)]);
-        pack_groups(keys, LANES, head_dim, 1.0, grown(&mut scratch.keys, padded * head_dim));
-        let values = (0..tokens).map(|row| &v[head.key(row)]);
-        pack_rows(values, width, grown(&mut scratch.values, padded * width));
+        let (tokens, room, head_dim) = (head.tokens(), head.room(), head.config.head_dim);
+        let keys = grown(&mut scratch.keys, room * head_dim);
+        pack_columns(s, tokens, |row| &k[head.key(row)], head_dim, keys);
+        let values = grown(&mut scratch.values, head.packed(room));
+        pack_rows(s, tokens, |row| &v[head.key(row)], 1.0, (values, room));
         for query_block in 0..head.blocks() {
-            self.start::<S>(query_block, &mut scratch);
+            self.start(s, query_block, &mut scratch);
+            let rows = head.block(query_block);
             for key_block in head.key_blocks(query_block) {
-                for tile in (0..BLOCK).step_by(S::TILE_ROWS) {
-                    self.tile(s, query_block * BLOCK + tile, key_block, &mut scratch);
+                for first in rows.clone().step_by(S::TILE_ROWS) {
+                    self.tile(s, first, key_block, &mut scratch);
                 }
             }
-            let first = query_block * BLOCK;
-            for row in first..tokens.min(first + BLOCK) {
-                self.finish(s, row, &scratch);
-            }
+            rows.for_each(|row| self.finish(s, row, &scratch));
         }
         SCRATCH.set(scratch);
     }
@@ -69,15 +66,14 @@ impl Kernel for Forward<'_> {
 impl Forward<'_> {
     /// Packs the queries of a block and empties the sums.
     #[inline(always)]
-    fn start<S: Simd>(&self, query_block: usize, scratch: &mut Scratch) {
+    fn start<S: Simd>(&self, s: S, query_block: usize, scratch: &mut Scratch) {
         let (head, q) = (self.head, self.inputs.q);
-        let first = query_block * BLOCK;
-        let queries = (first..head.tokens().min(first + BLOCK)).map(|row| &q[head.query(row)]);
-        let packed = grown(&mut scratch.queries, BLOCK * head.config.head_dim);
-        let factor = head.query_factor();
-        pack_groups(queries, S::TILE_ROWS, head.config.head_dim, factor, packed);
+        let (rows, len) = (head.block(query_block), head.packed(BLOCK));
+        let queries = grown(&mut scratch.queries, len);
+        let row = |row: usize| &q[head.query(rows.start + row)];
+        pack_rows(s, rows.len(), row, head.query_factor(), (queries, BLOCK));
         grown(&mut scratch.scores, S::TILE_ROWS * BLOCK);
-        grown(&mut scratch.sums, BLOCK * head.width()).fill(0.0);
+        grown(&mut scratch.sums, len).fill(0.0);
         scratch.maxima.clear();
         scratch.maxima.resize(BLOCK, f32::MIN);
         scratch.weights.clear();
@@ -95,7 +91,7 @@ impl Forward<'_> {
         }
         let (base, tile) = (key_block * BLOCK, first % BLOCK);
         s.vectorize(Scores {
-            a: &scratch.queries[tile * head_dim..],
+            a: Rows::new(&scratch.queries, BLOCK, tile),
             b: &scratch.keys[base * head_dim..],
             terms: head_dim,
             columns: columns.clone(),
@@ -107,10 +103,11 @@ impl Forward<'_> {
         }
         s.vectorize(AddByRows {
             a: &scratch.scores[columns.start..],
-            b: &scratch.values[(base + columns.start) * width..],
+            b: Rows::new(&scratch.values, head.room(), base + columns.start),
             terms: columns.len(),
             width,
-            c: &mut scratch.sums[tile * width..],
+            c: &mut scratch.sums[tile * CHUNK..],
+            c_room: BLOCK,
         });
     }
 
@@ -125,6 +122,7 @@ impl Forward<'_> {
         scratch: &mut Scratch,
     ) {
         let scores = &mut scratch.scores[tile_row * BLOCK..(tile_row + 1) * BLOCK];
+        let columns = columns.start..columns.end.next_multiple_of(LANES);
         if let Some(cap) = self.head.config.softcap {
             let cap = s.splat(cap * LOG2_E);
             for x in scores[columns.clone()].as_chunks_mut().0 {
@@ -146,10 +144,12 @@ impl Forward<'_> {
             scratch.maxima[row] = after;
             let factor = math::exp2(s, s.splat(before - after));
             weight = s.mul(weight, factor);
-            let width = self.head.width();
-            let sums = &mut scratch.sums[row * width..(row + 1) * width];
-            for x in sums.as_chunks_mut().0 {
-                s.store(s.mul(s.load(x), factor), x);
+            for chunk in (0..self.head.width()).step_by(CHUNK) {
+                let width = CHUNK.min(self.head.width() - chunk);
+                let sums = &mut scratch.sums[chunk * BLOCK + row * CHUNK..][..width];
+                for x in sums.as_chunks_mut().0 {
+                    s.store(s.mul(s.load(x), factor), x);
+                }
             }
         }
         for x in scores {
@@ -168,11 +168,9 @@ impl Forward<'_> {
         // SAFETY: a head of a sample is handed out once.
         let (out, logsumexp) =
             unsafe { (self.out.slice(place), self.logsumexp.slice(logarithm..logarithm + 1)) };
-        let (width, row) = (self.head.width(), row % BLOCK);
+        let row = row % BLOCK;
         let weight = s.sum(s.load(&scratch.weights[row]));
-        let inverse = 1.0 / weight;
-        let sums = &scratch.sums[row * width..(row + 1) * width];
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum * inverse);
+        unpack_row(s, (&scratch.sums, BLOCK), row, 1.0 / weight, out);
         logsumexp[0] = scratch.maxima[row] + weight.log2();
     }
 }

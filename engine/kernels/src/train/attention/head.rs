@@ -1,12 +1,18 @@
 //! One query head of one sample: where it lies, what it sees, and how it is packed.
 use super::BLOCK;
 use crate::AttentionConfig;
-use crate::simd::LANES;
+use crate::attention::product::{lanes, lanes_mut};
+use crate::ops::load_part;
+use crate::simd::{LANES, Simd};
 use std::f32::consts::{LN_2, LOG2_E};
 use std::ops::Range;
 
-/// Columns that are multiplied at a time.
-pub(super) const COLUMNS: usize = 2 * LANES;
+/// Numbers of a row that lie together in scratch memory: with few of them rows are near enough to one another for a loop to go
+/// over many with fixed distances.
+pub(super) const CHUNK: usize = 64;
+
+/// What scratch memory has rows for is a multiple of it: a whole number of register tiles, and of lanes.
+const ROOM: usize = 48;
 
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
@@ -22,9 +28,24 @@ impl Head<'_> {
         self.sample.len()
     }
 
-    /// Numbers of a row in scratch memory.
+    /// Rows that scratch memory has room for.
+    pub(super) fn room(&self) -> usize {
+        self.tokens().next_multiple_of(ROOM)
+    }
+
+    /// Numbers of a row in scratch memory that count.
     pub(super) fn width(&self) -> usize {
         self.config.head_dim.next_multiple_of(LANES)
+    }
+
+    /// Numbers that `rows` of a head's width take in scratch memory.
+    pub(super) fn packed(&self, rows: usize) -> usize {
+        self.config.head_dim.div_ceil(CHUNK) * CHUNK * rows
+    }
+
+    /// The rows of a block.
+    pub(super) fn block(&self, block: usize) -> Range<usize> {
+        block * BLOCK..self.tokens().min((block + 1) * BLOCK)
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -80,18 +101,18 @@ impl Head<'_> {
         seen.start.saturating_sub(base).min(end)..end
     }
 
-    /// The columns of a block of keys that any of these rows sees, in whole steps of [`COLUMNS`].
+    /// The columns of a block of keys that any of these rows sees, from a multiple of [`LANES`] on.
     pub(super) fn columns(&self, rows: Range<usize>, key_block: usize) -> Range<usize> {
         let last = rows.end.min(self.tokens());
         if rows.start >= last {
             return 0..0;
         }
-        let first = self.seen_of_block(rows.start, key_block);
+        let first = self.seen_of_block(rows.start, key_block).start;
         let end = self.seen_of_block(last - 1, key_block).end;
-        if first.start >= end {
+        if first >= end {
             return 0..0;
         }
-        first.start / COLUMNS * COLUMNS..end.next_multiple_of(COLUMNS)
+        first / LANES * LANES..end
     }
 
     /// The blocks of keys that a block of queries sees.
@@ -111,35 +132,85 @@ impl Head<'_> {
     }
 }
 
-/// Rows one after the other, in places of `width`, and zeros in what is left of `to`.
+/// Copies rows of the sample to scratch memory, times `factor`: [`CHUNK`] numbers of every row, then the next. `to` has room for
+/// `room` rows; zeros are in those after the copied ones up to a whole number of lanes.
 #[inline(always)]
-pub(super) fn pack_rows<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize, to: &mut [f32]) {
-    let mut places = to.chunks_exact_mut(width);
-    for (row, place) in rows.zip(&mut places) {
-        place[..row.len()].copy_from_slice(row);
-        place[row.len()..].fill(0.0);
+pub(super) fn pack_rows<'a, S: Simd>(
+    s: S,
+    count: usize,
+    row: impl Fn(usize) -> &'a [f32],
+    factor: f32,
+    (to, room): (&mut [f32], usize),
+) {
+    let factor = s.splat(factor);
+    for i in 0..count {
+        for (piece, from) in row(i).chunks(LANES).enumerate() {
+            s.store(s.mul(load(s, from), factor), place(to, room, i, piece));
+        }
     }
-    places.for_each(|place| place.fill(0.0));
+    let width = if count == 0 { 0 } else { row(0).len() };
+    for i in count..count.next_multiple_of(LANES).min(room) {
+        (0..width.div_ceil(LANES)).for_each(|piece| s.store(s.zero(), place(to, room, i, piece)));
+    }
 }
 
-/// In groups of `group` rows, in each the rows' first numbers, then their second ones and so on, times `factor`; zeros in what
-/// is left of `to`.
+/// Sixteen numbers of a row packed so.
 #[inline(always)]
-pub(super) fn pack_groups<'a>(
-    mut rows: impl Iterator<Item = &'a [f32]>,
-    group: usize,
-    head_dim: usize,
+fn place(to: &mut [f32], room: usize, row: usize, piece: usize) -> &mut [f32; LANES] {
+    let column = piece * LANES;
+    lanes_mut(to, (column / CHUNK * room + row) * CHUNK + column % CHUNK)
+}
+
+/// Copies a row packed so, times `factor`.
+#[inline(always)]
+pub(super) fn unpack_row<S: Simd>(
+    s: S,
+    (from, room): (&[f32], usize),
+    row: usize,
     factor: f32,
     to: &mut [f32],
 ) {
-    for to in to.chunks_exact_mut(group * head_dim) {
-        for lane in 0..group {
-            let places = to[lane..].iter_mut().step_by(group);
-            match rows.next() {
-                Some(row) => places.zip(row).for_each(|(to, x)| *to = x * factor),
-                None => places.for_each(|to| *to = 0.0),
-            }
+    let factor = s.splat(factor);
+    for (piece, to) in to.chunks_mut(LANES).enumerate() {
+        let column = piece * LANES;
+        let from = lanes(from, (column / CHUNK * room + row) * CHUNK + column % CHUNK);
+        let x = s.mul(s.load(from), factor);
+        match to.as_chunks_mut() {
+            ([to], []) => s.store(x, to),
+            _ => to.copy_from_slice(&s.to_array(x)[..to.len()]),
         }
+    }
+}
+
+/// In groups of sixteen rows, in each the rows' first numbers, then their second ones and so on; zeros for rows that lack in
+/// the last group.
+#[inline(always)]
+pub(super) fn pack_columns<'a, S: Simd>(
+    s: S,
+    count: usize,
+    row: impl Fn(usize) -> &'a [f32],
+    head_dim: usize,
+    to: &mut [f32],
+) {
+    for (first, to) in (0..count).step_by(LANES).zip(to.chunks_exact_mut(LANES * head_dim)) {
+        for column in (0..head_dim).step_by(LANES) {
+            let mut rows = [s.zero(); LANES];
+            for (i, lanes) in rows.iter_mut().enumerate().take(count - first) {
+                let row = row(first + i);
+                *lanes = load(s, &row[column..head_dim.min(column + LANES)]);
+            }
+            let places = to[column * LANES..].as_chunks_mut().0;
+            s.transpose(rows).into_iter().zip(places).for_each(|(x, place)| s.store(x, place));
+        }
+    }
+}
+
+/// Up to sixteen numbers.
+#[inline(always)]
+pub(super) fn load<S: Simd>(s: S, from: &[f32]) -> S::F {
+    match from.as_chunks() {
+        ([from], []) => s.load(from),
+        _ => load_part(s, from),
     }
 }
 
