@@ -15,14 +15,15 @@ use crate::{
     models::{Decoder, DecoderConfig, malformed},
     tokenizer::Tokenizer,
     weights::{
-        Brought, Folder, GgufHeader, GgufSource, Located, MappedFolder, MappedGguf, MappedSource,
-        Progress, SafetensorsSource, WeightSource, gguf_config, io_error, json_config,
-        read_small_file,
+        Brought, Fitted, Folder, GgufHeader, GgufSource, Located, MappedFolder, MappedGguf,
+        MappedSource, Matrix, Progress, SafetensorsSource, WeightSource, gguf_config, io_error,
+        json_config, read_small_file,
     },
 };
 
 mod estimate;
 
+pub use estimate::free_memory_bytes;
 pub(crate) use estimate::{check_fits, prefill_block_tokens};
 
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -169,12 +170,27 @@ impl Checkpoint {
         device: &Device,
         on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Decoder, LoadError> {
+        self.decoder_with(device, &mut |_name, matrix| matrix, on_progress)
+    }
+
+    /// [`Checkpoint::decoder_on`] with matrices of the caller's making: `fit` gets each by Hugging Face's name, already
+    /// where `device` computes, and gives back what is to stand in its place.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decoder_with(
+        &self,
+        device: &Device,
+        fit: &mut dyn FnMut(&str, Matrix) -> Matrix,
+        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Decoder, LoadError> {
         let progress = Progress::new(self.file_bytes()?, on_progress);
         let mut source: Box<dyn WeightSource + '_> = match &self.contents {
             Contents::Gguf(header) => Box::new(GgufSource::open(header, &self.path, progress)?),
             Contents::Safetensors(folder) => Box::new(SafetensorsSource::new(folder, progress)),
         };
-        Decoder::new(self.config.clone(), &mut Brought { source: &mut *source, device })
+        let mut brought = Brought { source: &mut *source, device };
+        Decoder::new(self.config.clone(), &mut Fitted { source: &mut brought, fit })
     }
 
     /// Maps the files.

@@ -52,7 +52,7 @@ mod pass;
 mod rope;
 
 pub use config::{Activation, Architecture, DecoderConfig, LocalLayers, RopeLayout, RopeScaling};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Positions};
 pub use kv_cache::KvCache;
 pub use layers::Route;
 

@@ -1,6 +1,6 @@
 //! Where weights come from.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use candle_core::{
     DType, Device, Module, Tensor,
@@ -28,6 +28,17 @@ pub enum Matrix {
     Dense(Tensor),
     /// Blocks of quantised numbers, multiplied as they are.
     Quantized(QMatMul),
+    /// Whatever somebody else multiplies by.
+    Other(Arc<dyn Product>),
+}
+
+/// A matrix that is multiplied by in a way of its own, such as a trainer's that lets gradients through.
+pub trait Product: fmt::Debug + Send + Sync {
+    /// `x W^T`: `(batch, seq, in)` to `(batch, seq, out)`.
+    ///
+    /// # Errors
+    /// Where the computation fails.
+    fn project(&self, x: &Tensor) -> candle_core::Result<Tensor>;
 }
 
 impl Matrix {
@@ -54,6 +65,7 @@ impl Matrix {
             }
             Self::Quantized(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor))
             | Self::Dense(tensor) => tensor.to_device(device).map(Self::Dense),
+            Self::Other(_) => Ok(self.clone()),
         }
     }
 
@@ -61,6 +73,7 @@ impl Matrix {
     pub(crate) fn project(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match self {
             Self::Quantized(weight) => weight.forward(&x.contiguous()?),
+            Self::Other(product) => product.project(x),
             Self::Dense(weight) => {
                 let (batch, seq, inputs) = x.dims3()?;
                 let flat = x.reshape((batch * seq, inputs))?;
@@ -73,6 +86,7 @@ impl Matrix {
     pub(crate) fn rows(&self, ids: &Tensor) -> candle_core::Result<Tensor> {
         match self {
             Self::Quantized(weight) => weight.embedding(ids),
+            Self::Other(_) => candle_core::bail!("this matrix only multiplies"),
             Self::Dense(weight) => {
                 let (batch, seq) = ids.dims2()?;
                 let picked = weight.index_select(&ids.flatten_all()?, 0)?;
@@ -119,6 +133,27 @@ impl WeightSource for Brought<'_> {
     fn matrix(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, LoadError> {
         let matrix = self.source.matrix(name, outputs, inputs)?;
         matrix.to_device(self.device).map_err(|error| tensor_error(name, &error))
+    }
+}
+
+/// Matrices of another source, each of which somebody else looks at and may put another in place of.
+pub(crate) struct Fitted<'a> {
+    pub(crate) source: &'a mut (dyn WeightSource + 'a),
+    pub(crate) fit: &'a mut dyn FnMut(&str, Matrix) -> Matrix,
+}
+
+impl WeightSource for Fitted<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.source.contains(name)
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Tensor, LoadError> {
+        self.source.vector(name, len)
+    }
+
+    fn matrix(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, LoadError> {
+        let matrix = self.source.matrix(name, outputs, inputs)?;
+        Ok((self.fit)(name, matrix))
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn estimate(
 
 /// Refuses what would not fit into the memory that is free now. Where the system does not tell, nothing is refused.
 pub(crate) fn check_fits(estimate: &MemoryEstimate) -> Result<(), LoadError> {
-    match available_bytes() {
+    match free_memory_bytes() {
         Some(available_bytes) if estimate.total_bytes() > available_bytes => {
             Err(LoadError::OutOfMemory { needed_bytes: estimate.total_bytes(), available_bytes })
         }
@@ -49,8 +49,8 @@ pub(crate) fn check_fits(estimate: &MemoryEstimate) -> Result<(), LoadError> {
     }
 }
 
-/// `MemAvailable` of Linux; nothing elsewhere.
-fn available_bytes() -> Option<u64> {
+/// Memory that is free for programs: `MemAvailable` of Linux; nothing elsewhere.
+pub fn free_memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     available_from(&text)
 }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused() {
         let estimate = MemoryEstimate { weights_bytes: 1 << 60, kv_cache_bytes: 0, work_bytes: 0 };
-        if available_bytes().is_some() {
+        if free_memory_bytes().is_some() {
             assert!(matches!(check_fits(&estimate), Err(LoadError::OutOfMemory { .. })));
         }
     }

@@ -96,7 +96,7 @@ fn tensors(
             [len] => source.vector(&own_name, len)?,
             [outputs, inputs] => match source.matrix(&own_name, outputs, inputs)? {
                 Matrix::Dense(tensor) => tensor,
-                Matrix::Quantized(_) => return Err(malformed(format!("{own_name} is quantised"))),
+                _ => return Err(malformed(format!("{own_name} is quantised"))),
             },
             _ => return Err(wrong_shape(&own_name, &shape, &[])),
         };

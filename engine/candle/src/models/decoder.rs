@@ -7,7 +7,7 @@ use super::{
     config::DecoderConfig,
     kv_cache::KvCache,
     layers::{Block, RmsNorm, Route, capped},
-    pass::Ropes,
+    pass::{Pass, Ropes},
 };
 use crate::weights::{Matrix, WeightSource};
 
@@ -23,6 +23,9 @@ pub struct Decoder {
     head: Matrix,
     ropes: Ropes,
 }
+
+/// Positions of sequences, and which of them each may look at.
+pub struct Positions(Pass);
 
 impl Decoder {
     /// Takes the weights `config` asks for out of `source`.
@@ -80,6 +83,51 @@ impl Decoder {
         self.logits(&self.run(ids, None, route)?, route)
     }
 
+    /// Embeddings of `(batch, seq)` ids as the first block takes them: `(batch, seq, hidden)`.
+    ///
+    /// # Errors
+    /// Where an id lies outside the vocabulary, or the computation fails.
+    pub fn embed(&self, ids: &Tensor) -> candle_core::Result<Tensor> {
+        let x = self.embedding.rows(ids)?;
+        match self.config.embedding_scale {
+            1.0 => Ok(x),
+            scale => x * scale,
+        }
+    }
+
+    /// What [`Decoder::block`] needs to know of sequences as long as those in `x`, which start at position 0.
+    ///
+    /// # Errors
+    /// Where the computation fails.
+    pub fn positions(&self, x: &Tensor) -> candle_core::Result<Positions> {
+        let seq = x.dim(1)?;
+        self.ropes.pass(0, seq, x, Route::Differentiable).map(Positions)
+    }
+
+    /// One block, differentiable: `(batch, seq, hidden)` to the same. Blocks beyond the last change nothing.
+    ///
+    /// # Errors
+    /// Where the computation fails.
+    pub fn block(
+        &self,
+        index: usize,
+        x: &Tensor,
+        positions: &Positions,
+    ) -> candle_core::Result<Tensor> {
+        match self.blocks.get(index) {
+            Some(block) => block.forward(x, &positions.0, None),
+            None => Ok(x.clone()),
+        }
+    }
+
+    /// The norm before the head, differentiable: `(.., hidden)` to the same.
+    ///
+    /// # Errors
+    /// Where the computation fails.
+    pub fn last_norm(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.norm.forward(x, Route::Differentiable)
+    }
+
     /// Logits of the last of `ids`, which follow the tokens in `cache`: `(vocab)` F32. Not differentiable.
     ///
     /// # Errors
@@ -131,10 +179,7 @@ impl Decoder {
     ) -> candle_core::Result<Tensor> {
         let (_batch, seq) = ids.dims2()?;
         let past = cache.as_ref().map_or(0, |cache| cache.tokens());
-        let mut x = self.embedding.rows(ids)?;
-        if self.config.embedding_scale != 1.0 {
-            x = (x * self.config.embedding_scale)?;
-        }
+        let mut x = self.embed(ids)?;
         let pass = self.ropes.pass(past, seq, &x, route)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, &pass, cache.as_deref_mut().map(|cache| (cache, layer)))?;

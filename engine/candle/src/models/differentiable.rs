@@ -1,7 +1,7 @@
 //! Norm, softmax, feed-forward gate and rotary embedding in one pass each, with backwards of their own.
 //!
 //! candle-nn's fused kernels have no backward, and the composed operations pass over their data five to ten
-//! times; these do the same sums at once. They work on F32 and F64, on the CPU.
+//! times; these do the same sums at once. They work on F32 and F64, on the CPU; elsewhere the composed operations run.
 
 use std::ops::Neg;
 
@@ -12,24 +12,38 @@ use candle_core::{
 
 use super::config::{Activation, RopeLayout};
 
+mod composed;
+
 /// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension.
 pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::rms_norm(x, weight, eps);
+    }
     x.contiguous()?.apply_op2(&weight.contiguous()?, RmsNorm { eps })
 }
 
 /// `activation(gate) * up`.
 pub(super) fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    if !gate.device().is_cpu() {
+        return composed::gated(gate, up, activation);
+    }
     gate.contiguous()?.apply_op2(&up.contiguous()?, Gated { activation })
 }
 
 /// Softmax of scores `(.., rows, tokens)` whose rows are positions, `seq` of them, one after the other and over
 /// again: each sees the tokens before it and itself, the last position seeing all; or `window` of them at most.
 pub(super) fn causal_softmax(scores: &Tensor, seq: usize, window: Option<usize>) -> Result<Tensor> {
+    if !scores.device().is_cpu() {
+        return composed::causal_softmax(scores, seq, window);
+    }
     scores.contiguous()?.apply_op1(CausalSoftmax { seq, window })
 }
 
 /// Turns `(batch, heads, seq, head_dim)` by angles `(seq, head_dim / 2)`.
 pub(super) fn turn(x: &Tensor, cos: &Tensor, sin: &Tensor, layout: RopeLayout) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::turn(x, cos, sin, layout);
+    }
     x.contiguous()?.apply_op1(Turn { cos: cos.clone(), sin: sin.clone(), layout })
 }
 
@@ -411,10 +425,7 @@ fn read<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::PI;
-
     use candle_core::{Device, Var};
-    use candle_nn::{ops, rotary_emb};
 
     use super::*;
 
@@ -445,46 +456,26 @@ mod tests {
     fn they_match_the_composed_operations() {
         for dtype in [DType::F32, DType::F64] {
             let (x, weight) = (random(&[2, 3, 21], dtype), random(&[21], dtype));
-            let mean = x.sqr().unwrap().mean_keepdim(candle_core::D::Minus1).unwrap();
-            let scale = (mean + 1e-5).unwrap().sqrt().unwrap();
-            let composed = x.broadcast_div(&scale).unwrap().broadcast_mul(&weight).unwrap();
+            let composed = composed::rms_norm(&x, &weight, 1e-5).unwrap();
             same(&[&x, &weight], &rms_norm(&x, &weight, 1e-5).unwrap(), &composed);
 
             let up = random(&[2, 3, 21], dtype);
-            // Composed too, since the backward of the tensor library's own GELU has six digits.
-            let cubic = (x.powf(3.0).unwrap() * 0.044_715).unwrap();
-            let bent = ((x.as_tensor() + cubic).unwrap() * (2.0 / PI).sqrt()).unwrap();
-            let half = (x.as_tensor() * 0.5).unwrap();
-            let gelu = ((bent.tanh().unwrap() + 1.0).unwrap() * half).unwrap();
-            for (activation, composed) in
-                [(Activation::Silu, x.silu().unwrap()), (Activation::GeluTanh, gelu)]
-            {
-                let composed = (composed * up.as_tensor()).unwrap();
+            for activation in [Activation::Silu, Activation::GeluTanh] {
+                let composed = composed::gated(&x, &up, activation).unwrap();
                 same(&[&x, &up], &gated(&x, &up, activation).unwrap(), &composed);
             }
 
             // Two groups of three positions that follow two tokens.
             let scores = random(&[2, 6, 5], dtype);
-            for window in [usize::MAX, 2] {
-                let visible = |row: usize, column: usize| {
-                    let position = 2 + row % 3;
-                    column <= position && position - column < window
-                };
-                let mask: Vec<f64> = (0..30)
-                    .map(|i| if visible(i / 5, i % 5) { 0.0 } else { f64::NEG_INFINITY })
-                    .collect();
-                let mask =
-                    Tensor::from_vec(mask, (6, 5), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-                let composed = ops::softmax(&scores.broadcast_add(&mask).unwrap(), 2).unwrap();
-                same(&[&scores], &causal_softmax(&scores, 3, Some(window)).unwrap(), &composed);
+            for window in [None, Some(2)] {
+                let composed = composed::causal_softmax(&scores, 3, window).unwrap();
+                same(&[&scores], &causal_softmax(&scores, 3, window).unwrap(), &composed);
             }
 
             let x = random(&[2, 2, 4, 6], dtype);
             let (cos, sin) = (random(&[4, 3], dtype), random(&[4, 3], dtype));
-            for (layout, composed) in [
-                (RopeLayout::HalfSplit, rotary_emb::rope_slow(&x, &cos, &sin).unwrap()),
-                (RopeLayout::Interleaved, rotary_emb::rope_i_slow(&x, &cos, &sin).unwrap()),
-            ] {
+            for layout in [RopeLayout::HalfSplit, RopeLayout::Interleaved] {
+                let composed = composed::turn(&x, &cos, &sin, layout).unwrap();
                 same(&[&x], &turn(&x, &cos, &sin, layout).unwrap(), &composed);
             }
         }

@@ -82,7 +82,7 @@ impl WeightSource for GgufSource<'_> {
     fn vector(&mut self, name: &str, len: usize) -> Result<Tensor, LoadError> {
         match self.read(name, &[len])? {
             Matrix::Dense(tensor) => Ok(tensor),
-            Matrix::Quantized(_) => Err(unsupported(format!("a quantised vector ({name})"))),
+            _ => Err(unsupported(format!("a quantised vector ({name})"))),
         }
     }
 
