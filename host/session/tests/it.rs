@@ -12,5 +12,7 @@ mod models;
 mod plugins;
 #[path = "it/stage.rs"]
 mod stage;
+#[path = "it/tuning.rs"]
+mod tuning;
 #[path = "it/vault.rs"]
 mod vault;

@@ -64,9 +64,8 @@ pub(super) fn find(task: &Task, id: Option<ModelId>) -> Result<Base, UserError> 
 
 /// Which of the models has this content: `Some(None)` is the bundled one.
 pub(super) fn with_hash(task: &Task, models: &[ModelView], hash: &str) -> Option<Option<ModelId>> {
-    let is_it = |model: &&ModelView| {
-        model.present && fingerprint(task, &model.path).is_ok_and(|print| print.base == hash)
-    };
+    let is_it =
+        |model: &&ModelView| fingerprint(task, &model.path).is_ok_and(|print| print.base == hash);
     models.iter().find(is_it).map(|model| model.id)
 }
 

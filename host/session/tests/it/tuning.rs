@@ -1,0 +1,310 @@
+//! Fine-tuning as a shell sees it.
+
+use std::{sync::Arc, time::Duration};
+
+use hearth_session::{
+    AdapterChoice, AdapterId, Budget, Command, DatasetId, DocumentQuery, ErrorKind, FakeTuner,
+    Power, Recipe, Reply, RunPlan, RunState, Session, Settings, SourceFilter, Template,
+    TuneCommand, TuneRules, TuneSettings, UserError, Wait,
+};
+
+use crate::stage::{Setting, Stage, passphrase, run, until};
+
+const EXAMPLES: &str = r#"{"messages": [{"role": "user", "content": "How do you sign a mail?"}, {"role": "assistant", "content": "With all the best from the harbour."}]}
+{"prompt": "The colour of the door is", "completion": " a rather loud green."}
+{"text": "We walk to the lighthouse on the first Sunday of each month and come back by the old road."}
+{"text": "The kettle sings before it boils, and whoever hears it first makes the tea for everybody."}
+"#;
+
+impl Stage {
+    fn tune(&self, command: TuneCommand) -> Result<Reply, UserError> {
+        self.run(Command::Tune(command))
+    }
+
+    fn examples(&self) -> DatasetId {
+        let path = self.dir.path().join("examples.jsonl");
+        std::fs::write(&path, EXAMPLES).unwrap();
+        match self.tune(TuneCommand::ImportDataset { path, name: None }).unwrap() {
+            Reply::Dataset(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn trained(&self, plan: &RunPlan) -> AdapterId {
+        let start = TuneCommand::StartRun { name: "Harbour".into(), plan: plan.clone() };
+        match self.tune(start).unwrap() {
+            Reply::Tuned(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask(&self) -> String {
+        let ask = Command::Ask { conversation: None, text: "Hello".into(), attached: Vec::new() };
+        match self.run(ask).unwrap() {
+            Reply::Answered { text, .. } => text,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn plan(dataset: DatasetId) -> RunPlan {
+    let settings = TuneSettings { budget: Budget::Steps(8), ..TuneSettings::default() };
+    RunPlan { dataset, base: None, settings: Settings::Exact(settings) }
+}
+
+fn once(adapter: AdapterId) -> Vec<AdapterChoice> {
+    vec![AdapterChoice { adapter, strength: 1.0 }]
+}
+
+#[test]
+fn examples_become_an_adapter_that_answers_once_it_is_accepted() {
+    let stage = Setting::default().open();
+    let plain = stage.ask();
+    let dataset = stage.examples();
+    let adapter = stage.trained(&plan(dataset));
+    let view = stage.view();
+    let [run] = view.tuning.runs.as_slice() else { panic!("{:?}", view.tuning.runs) };
+    assert_eq!(run.state, RunState::Finished(Some(adapter)));
+    assert_eq!(run.steps.len(), 8);
+    assert!(run.steps[7].loss < run.steps[0].loss);
+    let [made] = view.tuning.adapters.as_slice() else { panic!("{:?}", view.tuning.adapters) };
+    assert!(made.loaded && !made.accepted && made.sources_gone == 0);
+    let report = made.report.as_ref().unwrap();
+    assert!(report.general.is_some());
+    assert_eq!(report.memory.as_ref().unwrap().exposure_bits.len(), 4);
+    assert!(!report.answers.is_empty());
+    assert!(
+        report
+            .answers
+            .iter()
+            .all(|pair| pair.with.contains("adapter-") && !pair.without.contains("adapter-"))
+    );
+
+    let refused =
+        stage.tune(TuneCommand::UseInConversation { conversation: None, adapters: once(adapter) });
+    assert!(refused.unwrap_err().message.contains("accepted"));
+    stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: false }).unwrap();
+    stage
+        .tune(TuneCommand::UseInConversation { conversation: None, adapters: once(adapter) })
+        .unwrap();
+    let answer = stage.ask();
+    assert!(answer.contains(&format!("adapter-{adapter}")), "{answer}");
+    // What was begun before is as it was.
+    stage
+        .tune(TuneCommand::UseInConversation { conversation: None, adapters: Vec::new() })
+        .unwrap();
+    assert_eq!(stage.ask(), plain);
+    stage.tune(TuneCommand::RetireAdapter(adapter)).unwrap();
+    stage.tune(TuneCommand::RemoveAdapter(adapter)).unwrap();
+    assert!(stage.view().tuning.adapters.is_empty());
+    assert_eq!(stage.view().tuning.runs[0].state, RunState::Finished(None));
+}
+
+#[test]
+fn answers_are_compared_side_by_side() {
+    let stage = Setting::default().open();
+    stage.ask();
+    let adapter = stage.trained(&plan(stage.examples()));
+    let sides = vec![Vec::new(), vec![AdapterChoice { adapter, strength: 0.5 }]];
+    stage.tune(TuneCommand::Compare { text: "Who are you?".into(), sides }).unwrap();
+    let view = stage.view();
+    let shown = view.tuning.comparison.as_ref().unwrap();
+    assert!(shown.sides.iter().all(|side| side.done && side.error.is_none()));
+    assert!(!shown.sides[0].text.contains("adapter-"));
+    assert!(shown.sides[1].text.contains("* 0.5"), "{:?}", shown.sides[1].text);
+    stage.tune(TuneCommand::CloseComparison).unwrap();
+    assert!(stage.view().tuning.comparison.is_none());
+}
+
+#[test]
+fn a_run_is_paused_resumed_and_ends_as_it_would_have() {
+    let tuner = FakeTuner::default().with_step_delay(Duration::from_millis(30));
+    let stage = Setting { tuner, ..Setting::default() }.open();
+    let dataset = stage.examples();
+    let start = TuneCommand::StartRun { name: "Slow".into(), plan: plan(dataset) };
+    let going = stage.handle.start(Command::Tune(start)).unwrap();
+    until(&stage.handle, "three steps", |view| {
+        view.tuning.runs.first().is_some_and(|run| run.steps.len() >= 3)
+    });
+    let id = stage.view().tuning.runs[0].id;
+    // A second run would take the first one's time.
+    let second = TuneCommand::StartRun { name: "Second".into(), plan: plan(dataset) };
+    assert!(stage.tune(second).unwrap_err().message.contains("Slow"));
+    stage.tune(TuneCommand::PauseRun(id)).unwrap();
+    assert!(matches!(going.wait(&mut |_| {}).unwrap(), Reply::Paused(paused) if paused == id));
+    let paused = stage.view().tuning.runs[0].clone();
+    assert_eq!((paused.state, paused.ticket), (RunState::Paused, None));
+    let Reply::Tuned(_) = stage.tune(TuneCommand::ResumeRun(id)).unwrap() else { panic!() };
+    let view = stage.view();
+    let steps: Vec<u32> = view.tuning.runs[0].steps.iter().map(|step| step.step).collect();
+    assert_eq!(steps, (1..=8).collect::<Vec<_>>());
+    let over = stage.tune(TuneCommand::ResumeRun(id)).unwrap_err();
+    assert!(over.message.contains("over"), "{over:?}");
+}
+
+#[test]
+fn locking_pauses_a_run_and_another_day_it_goes_on() {
+    let tuner = FakeTuner::default().with_step_delay(Duration::from_millis(30));
+    let dir = tempfile::tempdir().unwrap();
+    let setting = || Setting { tuner, in_memory: false, ..Setting::default() };
+    let first: Session = setting().start(dir.path());
+    let stage = Stage::on(dir, first);
+    let start = TuneCommand::StartRun { name: "Slow".into(), plan: plan(stage.examples()) };
+    let going = stage.handle.start(Command::Tune(start)).unwrap();
+    until(&stage.handle, "a checkpoint", |view| {
+        view.tuning.runs.first().is_some_and(|run| run.steps.len() >= 4)
+    });
+    stage.run(Command::Lock).unwrap();
+    assert_eq!(going.wait(&mut |_| {}).unwrap_err().kind, ErrorKind::Cancelled);
+    assert!(stage.view().tuning.runs.is_empty(), "nothing is left in the view");
+    stage.run(Command::Unlock(passphrase())).unwrap();
+    let view = stage.view();
+    let [paused] = view.tuning.runs.as_slice() else { panic!("{:?}", view.tuning.runs) };
+    assert_eq!(paused.state, RunState::Paused);
+    let Reply::Tuned(_) = stage.tune(TuneCommand::ResumeRun(paused.id)).unwrap() else { panic!() };
+    assert_eq!(stage.view().tuning.runs[0].steps.len(), 8);
+}
+
+#[test]
+fn a_run_waits_on_battery_and_in_heat() {
+    let power = Arc::new(std::sync::Mutex::new(Power { on_battery: true, celsius: Some(50.0) }));
+    let feel = Arc::clone(&power);
+    let dir = tempfile::tempdir().unwrap();
+    let setting = Setting::default();
+    let mut config = setting.config(dir.path());
+    config.power = Arc::new(move || *feel.lock().unwrap());
+    let session = Session::start(config, setting.backend, Arc::new(|| {})).unwrap();
+    let stage = Stage::on(dir, session);
+    let dataset = stage.examples();
+    let start = TuneCommand::StartRun { name: "Patient".into(), plan: plan(dataset) };
+    let going = stage.handle.start(Command::Tune(start)).unwrap();
+    until(&stage.handle, "waiting for the mains", |view| {
+        view.tuning.runs.first().is_some_and(|run| run.state == RunState::Waiting(Wait::Battery))
+    });
+    let id = stage.view().tuning.runs[0].id;
+    stage.tune(TuneCommand::PauseRun(id)).unwrap();
+    going.wait(&mut |_| {}).unwrap();
+    let rules = TuneRules { on_battery: true, hottest_celsius: Some(45.0), ..TuneRules::default() };
+    stage.tune(TuneCommand::SetTuneRules(rules)).unwrap();
+    let going = stage.handle.start(Command::Tune(TuneCommand::ResumeRun(id))).unwrap();
+    until(&stage.handle, "waiting for it to cool", |view| {
+        view.tuning.runs.first().is_some_and(|run| run.state == RunState::Waiting(Wait::Heat))
+    });
+    power.lock().unwrap().celsius = Some(40.0);
+    assert!(matches!(going.wait(&mut |_| {}).unwrap(), Reply::Tuned(_)));
+}
+
+#[test]
+fn what_is_deleted_shows_on_adapters_that_learnt_it() {
+    let stage = Setting::default().open();
+    let notes = stage.dir.path().join("notes");
+    std::fs::create_dir(&notes).unwrap();
+    for n in 0..6 {
+        let text = format!(
+            "# Walk {n}\n\nWe went to harbour number {n} by the old road, had tea in the little house beside the \
+             water, and came back in the dark with wet shoes and a bag of apples.\n"
+        );
+        std::fs::write(notes.join(format!("walk-{n}.md")), text).unwrap();
+    }
+    stage.run(Command::Import { path: notes, name: Some("Walks".into()) }).unwrap();
+    let recipe = Recipe {
+        template: Template::Plain,
+        sources: vec![SourceFilter::default()],
+        held_out_share: 0.0,
+        ..Recipe::default()
+    };
+    stage.tune(TuneCommand::PreviewDataset { recipe: recipe.clone(), base: None }).unwrap();
+    let view = stage.view();
+    let preview = view.tuning.preview.as_ref().unwrap();
+    assert_eq!((preview.train, preview.held_out, preview.report.read), (6, 0, 6));
+    assert!(
+        preview.samples.iter().any(|s| s.titles == ["Walk 3"] || s.titles == ["walk-3.md"]),
+        "{preview:?}"
+    );
+    assert!(preview.learnt_tokens > 100 && preview.tokens >= preview.learnt_tokens);
+    let save = TuneCommand::SaveDataset { id: None, name: "Walks".into(), recipe };
+    let Reply::Dataset(dataset) = stage.tune(save).unwrap() else { panic!() };
+    stage.trained(&plan(dataset));
+    assert_eq!(stage.view().tuning.adapters[0].sources, 6);
+    stage.run(Command::Browse(DocumentQuery::default())).unwrap();
+    let first = stage.view().library.heads[0].id;
+    stage.run(Command::DeleteDocument(first)).unwrap();
+    assert_eq!(stage.view().tuning.adapters[0].sources_gone, 1);
+    assert_eq!(stage.view().tuning.adapters[0].dataset, Some(dataset));
+}
+
+#[test]
+fn an_adapter_that_remembers_too_much_is_refused_until_the_user_insists() {
+    let stage = Setting::default().open();
+    stage.ask();
+    let rules = TuneRules { exposure_limit_bits: 0.5, ..TuneRules::default() };
+    stage.tune(TuneCommand::SetTuneRules(rules)).unwrap();
+    assert_eq!(stage.view().tuning.rules, rules);
+    let adapter = stage.trained(&plan(stage.examples()));
+    // All secrets cost the stand-in the same: each is exposed by one bit, half the guesses.
+    let error = stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: false }).unwrap_err();
+    assert!(error.message.contains("remembers") && !error.hint.is_empty(), "{error:?}");
+    assert!(!stage.view().tuning.adapters[0].accepted);
+    stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: true }).unwrap();
+    assert!(stage.view().tuning.adapters[0].accepted);
+}
+
+#[test]
+fn an_estimate_is_what_is_then_done() {
+    let stage = Setting::default().open();
+    let dataset = stage.examples();
+    let wishes = TuneSettings { budget: Budget::Minutes(20.0), ..TuneSettings::default() };
+    let plan = RunPlan { dataset, base: None, settings: Settings::Recommended(wishes) };
+    let Reply::Estimate(told) = stage.tune(TuneCommand::Estimate(plan.clone())).unwrap() else {
+        panic!()
+    };
+    assert_eq!(told.0.budget, Budget::Steps(12));
+    assert!(told.1.learnt_tokens > 20);
+    stage.trained(&plan);
+    assert_eq!(stage.view().tuning.runs[0].total_steps, Some(12));
+}
+
+#[test]
+fn bad_examples_are_refused_whole() {
+    let stage = Setting::default().open();
+    let path = stage.dir.path().join("bad.jsonl");
+    std::fs::write(&path, "{\"text\": \"fine\"}\n{\"no\": 1}\n").unwrap();
+    let error = stage.tune(TuneCommand::ImportDataset { path, name: None }).unwrap_err();
+    assert!(error.message.contains("ine 2"), "{error:?}");
+    assert!(stage.view().tuning.datasets.is_empty());
+    let missing = stage.tune(TuneCommand::Estimate(plan(DatasetId(9)))).unwrap_err();
+    assert!(!missing.hint.is_empty());
+}
+
+#[test]
+fn adapters_go_out_and_come_in_and_merge() {
+    let stage = Setting::default().open();
+    stage.ask();
+    let adapter = stage.trained(&plan(stage.examples()));
+    let path = stage.dir.path().join("out.adapter");
+    let format = hearth_session::AdapterFormat::Gguf;
+    stage.tune(TuneCommand::ExportAdapter { adapter, format, path: path.clone() }).unwrap();
+    let import = TuneCommand::ImportAdapter { path, name: Some("Back".into()), base: None };
+    let Reply::Adapter(back) = stage.tune(import).unwrap() else { panic!() };
+    let view = stage.view();
+    let names: Vec<&str> = view.tuning.adapters.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["Back", "Harbour"]);
+    assert!(view.tuning.adapters.iter().all(|adapter| adapter.loaded));
+    stage.tune(TuneCommand::RenameAdapter(back, "Returned".into())).unwrap();
+    let choice = AdapterChoice { adapter: back, strength: 0.7 };
+    let path = stage.dir.path().join("merged.gguf");
+    let Reply::Model(model) = stage.tune(TuneCommand::MergeAdapter { choice, path }).unwrap()
+    else {
+        panic!()
+    };
+    let merged = stage.view().models.models.iter().find(|m| m.id == Some(model)).unwrap().clone();
+    assert!(!merged.public && merged.name.contains("Returned"), "{merged:?}");
+}
+
+#[test]
+fn nothing_can_be_trained_while_the_vault_is_locked() {
+    let stage = Setting::default().open();
+    stage.run(Command::Lock).unwrap();
+    let error = run(&stage.handle, Command::Tune(TuneCommand::ClosePreview)).unwrap_err();
+    assert!(error.message.contains("locked"));
+}
