@@ -47,6 +47,10 @@ impl MailText {
                     rest.iter().position(|line| ends_signature(line)).unwrap_or(rest.len()).max(1);
                 continue;
             }
+            if let Some(length) = encoded_file(rest) {
+                at += length;
+                continue;
+            }
             own.push(line);
             at += 1;
         }
@@ -181,6 +185,14 @@ fn is_signature(rest: &[&str]) -> bool {
 /// Below a signature a quote or a mail may follow.
 fn ends_signature(line: &str) -> bool {
     is_quote(line) || whole_mail_follows(&[line]).is_some() || attribution(&[line]).is_some()
+}
+
+/// How many lines a file takes that stands in the text in the manner of uuencode.
+fn encoded_file(rest: &[&str]) -> Option<usize> {
+    let mode = rest[0].strip_prefix("begin ")?.split(' ').next()?;
+    let is_mode = mode.len() == 3 && mode.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let end = rest.iter().position(|line| line.trim_end() == "end")?;
+    is_mode.then_some(end + 1)
 }
 
 /// The line that telephones put at the end.

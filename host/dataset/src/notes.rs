@@ -48,6 +48,42 @@ impl<'a> Note<'a> {
     }
 }
 
+/// Points of a text that begin by saying what they are about: `- pay: from 17.50`, `**Monday.** Rain.`, `Roof: wet.`
+pub(crate) fn points(text: &str) -> Vec<(&str, String)> {
+    let mut points: Vec<(&str, String)> = Vec::new();
+    let mut open = false;
+    let mut after_empty = true;
+    for line in text.lines() {
+        let bare = line.trim();
+        let listed = ["- ", "* ", "+ ", "• "].iter().find_map(|mark| bare.strip_prefix(mark));
+        if bare.is_empty() {
+            open = false;
+        } else if listed.is_some() || after_empty {
+            let point = named(listed.unwrap_or(bare));
+            open = point.is_some();
+            points.extend(point.map(|(name, words)| (name, words.to_owned())));
+        } else if let (true, Some((_, words))) = (open, points.last_mut()) {
+            words.push('\n');
+            words.push_str(line.trim_end());
+        }
+        after_empty = bare.is_empty();
+    }
+    points
+}
+
+fn named(line: &str) -> Option<(&str, &str)> {
+    let (name, words) = match line.strip_prefix("**").and_then(|rest| rest.split_once("**")) {
+        Some((name, words)) => (name, words.trim_start_matches([':', '.'])),
+        None => line.split_once(": ")?,
+    };
+    let name = name.trim().trim_end_matches(['.', ':']);
+    let fine = (2..=40).contains(&name.chars().count())
+        && name.split_whitespace().count() <= 5
+        && name.chars().any(char::is_alphabetic)
+        && !name.contains(['|', '`', '"', '[', '(', '*', '/']);
+    fine.then(|| (name, words.trim())).filter(|(_, words)| !words.is_empty())
+}
+
 struct Heading<'a> {
     /// Where its lines begin and end in the body.
     start: usize,
@@ -65,7 +101,8 @@ fn headings(body: &str) -> Vec<Heading<'_>> {
     let mut found: Vec<Heading<'_>> = Vec::new();
     let (mut start, mut fenced) = (0, false);
     let mut before: Option<(usize, &str)> = None;
-    for line in body.split_inclusive('\n') {
+    let mut lines = body.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
         let end = start + line.len();
         let bare = line.trim();
         if bare.starts_with("```") || bare.starts_with("~~~") {
@@ -78,6 +115,10 @@ fn headings(body: &str) -> Vec<Heading<'_>> {
                 && can_be_heading(text)
             {
                 found.push(Heading { start: at, end, level, text });
+            } else if before.is_none_or(|(_, text)| text.is_empty())
+                && stands_over(line, lines.peek().copied().unwrap_or_default())
+            {
+                found.push(Heading { start, end, level: 7, text: bare.trim_end_matches(':') });
             }
         }
         before = (!fenced && marked(line.trim_end()).is_none()).then_some((start, bare));
@@ -99,6 +140,22 @@ fn marked(line: &str) -> Option<(usize, &str)> {
     // A single `*` is a point of a list in Markdown and a heading in Org; a heading is short and no sentence.
     let fine = level <= 6 && !text.is_empty() && (mark == '#' || level > 1 || can_be_heading(text));
     fine.then(|| (level, text.trim_matches(['*', '_', '`']).trim_end_matches(':')))
+}
+
+/// A short line at the margin over a list or over lines that are indented, as people write who use no marks.
+fn stands_over(line: &str, next: &str) -> bool {
+    let text = line.trim_end();
+    let capital = text.chars().next().is_some_and(|c| c.is_uppercase() || c.is_numeric());
+    let below = next.trim_start();
+    let lists = ["- ", "* ", "+ ", "• "].iter().any(|mark| below.starts_with(mark));
+    let indented = next.starts_with(' ') || next.starts_with('\t');
+    let is_list = text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(['.', ')']);
+    capital
+        && !is_list
+        && text.chars().count() <= 40
+        && can_be_heading(text)
+        && !below.is_empty()
+        && (lists || indented)
 }
 
 fn underline(bare: &str) -> Option<usize> {
@@ -155,6 +212,30 @@ mod tests {
         let setext = "Big\n===\n\ntext\n\nSmall\n-----\nmore\n";
         assert_eq!(Note::of("x", setext).title, "Big");
         assert_eq!(sections(setext), [("Small", "more")]);
+    }
+
+    #[test]
+    fn a_short_line_over_a_list_is_a_heading() {
+        let plain = "Concert\n\nBefore\n  - deposit\n  - van\n\nOn the day:\n  14:00 keys\n\nThat is all there is.\n- x";
+        assert_eq!(
+            sections(plain),
+            [
+                ("Before", "- deposit\n  - van"),
+                ("On the day", "14:00 keys\n\nThat is all there is.\n- x")
+            ]
+        );
+        assert!(sections("1. first\n   more of it\n2. second").is_empty());
+    }
+
+    #[test]
+    fn points_are_named_by_their_first_words() {
+        let text = "**25 Jan.** Kofi rang\nat seven.\n\n- pay: from 17.50\n  to 18.40\n- no colon here\n- see http://x.org\n\nRoof: week of 18 May. Dry.";
+        let expected = [
+            ("25 Jan", "Kofi rang\nat seven.".to_owned()),
+            ("pay", "from 17.50\n  to 18.40".to_owned()),
+            ("Roof", "week of 18 May. Dry.".to_owned()),
+        ];
+        assert_eq!(points(text), expected);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum LeftOut {
     NoSource,
     /// A file of source code with a single block.
     OneBlock,
+    /// A file of data, or code that a program wrote.
+    DataFile,
     /// A conversation without an answer to learn from.
     NoAnswer,
     /// Another example says the same.
@@ -54,6 +56,7 @@ impl fmt::Display for LeftOut {
             Self::NoSummary => "without a summary",
             Self::NoSource => "a summary of no document, or of many",
             Self::OneBlock => "code of a single block",
+            Self::DataFile => "data, or code that a program wrote",
             Self::NoAnswer => "without an answer to learn from",
             Self::Duplicate => "the same as another",
             Self::AcrossSplit => "made from both learnt and held-out documents",

@@ -85,6 +85,12 @@ pub(crate) fn bare_subject(subject: &str) -> &str {
         "doorst", "vb",
     ];
     let mut rest = subject.trim();
+    // As in `[Fwd: Keys]`.
+    if let Some(inner) = rest.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'))
+        && bare_subject(inner).len() < inner.len()
+    {
+        rest = inner;
+    }
     while let Some((mark, after)) = rest.split_once(':') {
         // As in `Re[2]:`.
         let mark = mark.split('[').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -107,9 +113,12 @@ mod tests {
         let draw = Draw::new(7);
         let id = DocumentId;
         let first = draw.mail(id(1), "Lease of the  Hall");
-        for subject in
-            ["Re: lease of the hall", "AW: Fwd: Lease of the Hall", "RE[3]: Lease of the Hall"]
-        {
+        for subject in [
+            "Re: lease of the hall",
+            "AW: Fwd: Lease of the Hall",
+            "RE[3]: Lease of the Hall",
+            "[Fwd: Lease of the Hall]",
+        ] {
             assert_eq!(draw.mail(id(2), subject), first, "{subject}");
         }
         assert_ne!(draw.mail(id(2), "Lease"), first);

@@ -67,6 +67,8 @@ fn signatures_and_footers_go_and_greetings_stay() {
     let footer =
         "Hello\n\n_______________________________________________\nx mailing list\nx@example.com\n";
     assert_eq!(parts(footer).0, "Hello");
+    let (own, _) = parts("Hello\n\nbegin 666 a.png\nMB5!.1PT*&@H\n`\nend\n\nbegin 7 days early\n");
+    assert_eq!(own, "Hello\n\nbegin 7 days early");
     assert_eq!(parts("Hello\n\nSent from my telephone\n").0, "Hello");
 }
 

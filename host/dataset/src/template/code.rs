@@ -12,6 +12,12 @@ const BLOCK_LINES: usize = 4;
 /// Most lines of a block; longer ones are parted at an empty line, or there.
 const LONG_BLOCK_LINES: usize = 48;
 
+/// Files that hold data rather than code.
+const DATA: [&str; 4] = ["json", "xml", "lock", "svg"];
+
+/// Nobody writes a line as long as this by hand.
+const LONG_LINE_BYTES: usize = 2000;
+
 /// Characters of the file that stand before a block, counted back from it to the beginning of a line.
 const BEFORE_CHARS: usize = 4000;
 
@@ -20,6 +26,10 @@ pub(super) fn of_document(context: &Context<'_>, document: &Document) -> Made {
         return Err(LeftOut::OtherKind);
     }
     let body = document.body.trim_end();
+    let ending = document.head.title.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    if DATA.contains(&ending.as_str()) || body.lines().any(|line| line.len() > LONG_LINE_BYTES) {
+        return Err(LeftOut::DataFile);
+    }
     let borders = borders(body);
     if borders.len() < 3 {
         return Err(LeftOut::OneBlock);

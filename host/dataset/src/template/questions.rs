@@ -3,7 +3,7 @@
 use hearth_vault::{Document, DocumentKind};
 
 use super::{Context, Made, asked, is_short};
-use crate::notes::Note;
+use crate::notes::{self, Note};
 use crate::report::LeftOut;
 
 /// Longest note that is an answer as a whole, where its sections are answers of their own.
@@ -27,6 +27,10 @@ pub(super) fn of_document(context: &Context<'_>, document: &Document) -> Made {
     for section in &note.sections {
         let heading = section.heading;
         pairs.push((format!("What do my notes on {title} say about {heading}?"), section.text));
+    }
+    let points = notes::points(note.text);
+    for (name, words) in &points {
+        pairs.push((format!("What do my notes on {title} say about {name}?"), words));
     }
     pairs.retain(|(_, answer)| !is_short(answer, MIN_CHARS));
     if pairs.is_empty() {

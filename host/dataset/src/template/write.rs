@@ -26,7 +26,7 @@ pub(super) fn of_document(
         DocumentKind::Mail if !Person::parse(&document.head.author).is_one_of(me) => {
             Ok(Err(LeftOut::NotMine))
         }
-        DocumentKind::Mail => of_mail(context, document),
+        DocumentKind::Mail => of_mail(context, document, me),
         // What was saved is here only where the user added it by hand, as theirs.
         DocumentKind::Note | DocumentKind::Saved => Ok(of_note(context, document)),
         _ => Ok(Err(LeftOut::OtherKind)),
@@ -42,7 +42,11 @@ fn of_note(context: &Context<'_>, document: &Document) -> Made {
     Ok(vec![context.draft(document, asked(question, note.text))])
 }
 
-fn of_mail(context: &Context<'_>, document: &Document) -> Result<Made, DatasetError> {
+fn of_mail(
+    context: &Context<'_>,
+    document: &Document,
+    me: &[String],
+) -> Result<Made, DatasetError> {
     let text = MailText::of(&document.body);
     if text.own.is_empty() {
         return Ok(Err(LeftOut::OnlyQuoted));
@@ -64,9 +68,17 @@ fn of_mail(context: &Context<'_>, document: &Document) -> Result<Made, DatasetEr
         Some(original) => {
             draft.documents.push((original.head.id, context.group(original)));
             let author = Person::parse(&original.head.author);
-            reply(&mut draft, author.called(), &own_words(&original.body))
+            let from = match author.called() {
+                _ if author.is_one_of(me) => "Follow up on this mail of mine".to_owned(),
+                "" => "Reply to this mail".to_owned(),
+                name => format!("Reply to this mail from {name}"),
+            };
+            reply(&mut draft, &from, &own_words(&original.body))
         }
-        None if !text.quoted.is_empty() => reply(&mut draft, &recipients, &text.quoted),
+        None if !text.quoted.is_empty() => {
+            // Whose words are quoted is not told for certain: it need not be who is written to.
+            reply(&mut draft, "Reply to this mail", &text.quoted)
+        }
         None if answers => reply_blind(&recipients, bare_subject(subject)),
         None => write(&recipients, subject),
     };
@@ -89,12 +101,11 @@ fn forward(to: &str, subject: &str) -> String {
     format!("Write a few lines{to} to go with the forwarded mail{about}.")
 }
 
-fn reply(draft: &mut Draft, from: &str, original: &str) -> String {
+fn reply(draft: &mut Draft, request: &str, original: &str) -> String {
     let (shown, shortened) = beginning(original, REPLIED_TO_CHARS);
     draft.shortened |= shortened;
-    let from = if from.is_empty() { String::new() } else { format!(" from {from}") };
     let end = if shortened { "\n[…]" } else { "" };
-    format!("Reply to this mail{from}:\n\n{shown}{end}")
+    format!("{request}:\n\n{shown}{end}")
 }
 
 fn reply_blind(to: &str, subject: &str) -> String {
