@@ -78,7 +78,7 @@ mod tests {
     fn bytes_come_back_as_they_were_whatever_their_length() {
         let vault = Vault::in_memory().unwrap();
         let whole = |seed: usize, len: usize| -> Vec<u8> {
-            (0..len).map(|n| ((n + seed) * 31 >> 3) as u8).collect()
+            (0..len).map(|n| (((n + seed) * 31) >> 3) as u8).collect()
         };
         let blob = vault.write("test", |t| super::insert(t, &[])).unwrap();
         for (seed, len) in

@@ -34,7 +34,7 @@ fn step(n: u32, loss: f32) -> TuneStep {
     TuneStep {
         step: n,
         loss,
-        held_out_loss: (n % 2 == 0).then_some(loss + 0.5),
+        held_out_loss: n.is_multiple_of(2).then_some(loss + 0.5),
         learning_rate: 2e-4,
         gradient_norm: 1.5,
         tokens: u64::from(n) * 1024,
