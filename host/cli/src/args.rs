@@ -1,10 +1,16 @@
 //! What can be asked on the command line.
 
+mod tune;
+
 use std::{num::ParseIntError, path::PathBuf, str::FromStr};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use hearth_app::inspection::{KvFormat, TextRole};
 use hearth_session::{Capability, DocumentKind};
+
+pub(crate) use tune::{
+    AdapterVerb, Chats, DatasetArgs, DatasetVerb, PlanArgs, TemplateKind, TuneVerb,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed or stopped, or some of it failed; 2 wrong usage.
@@ -85,8 +91,35 @@ pub(crate) enum Verb {
     /// Plugins: install, grant, run.
     #[command(subcommand)]
     Plugin(PluginVerb),
+    /// Datasets: what is learnt in training.
+    #[command(subcommand)]
+    Dataset(DatasetVerb),
+    /// Train adapters on your own data.
+    #[command(subcommand)]
+    Tune(TuneVerb),
+    /// Adapters: look at them, accept them, use them.
+    #[command(subcommand)]
+    Adapter(AdapterVerb),
+    /// Mark an answer of the model's as good or bad; good ones can be learnt.
+    Rate {
+        /// The answer's number, as `hearth --json conversations ID` shows it.
+        turn: i64,
+        /// The mark.
+        mark: Mark,
+    },
     /// Do the main job on invented data in a throwaway vault.
     Demo(DemoArgs),
+}
+
+/// What the user thinks of an answer.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Mark {
+    /// To be learnt.
+    Good,
+    /// Not to be learnt.
+    Bad,
+    /// Neither.
+    None,
 }
 
 #[derive(Subcommand)]

@@ -1,12 +1,15 @@
 //! One module a verb.
 
+mod adapters;
 mod chat;
+mod datasets;
 mod demo;
 mod inspect;
 mod library;
 mod models;
 mod panels;
 mod plugins;
+mod tune;
 mod vaults;
 
 use crate::{
@@ -42,6 +45,10 @@ pub(crate) fn run(args: Args, out: &Out) -> Outcome {
         ) => inspect::model(verb, out),
         Verb::Model(verb) => models::run(verb, &opener, out),
         Verb::Plugin(verb) => plugins::run(verb, &opener, out),
+        Verb::Dataset(verb) => datasets::run(verb, &opener, out),
+        Verb::Tune(verb) => tune::run(verb, &opener, out),
+        Verb::Adapter(verb) => adapters::run(verb, &opener, out),
+        Verb::Rate { turn, mark } => chat::rate(turn, mark, &opener, out),
         Verb::Demo(demo) => demo::run(&demo, out),
     }
 }

@@ -6,7 +6,7 @@ use hearth_base::{
     AdapterId, ConversationId, DatasetId, DocumentId, FolderId, ModelId, PluginId, TuneRunId,
 };
 use hearth_engine_api::{MemoryEstimate, ModelInfo, StopReason, TuneEstimate, TuneSettings, Usage};
-use hearth_vault::{ImportEntry, ImportReport};
+use hearth_vault::{ImportEntry, ImportReport, TuneStep};
 
 use crate::Ticket;
 
@@ -50,6 +50,19 @@ pub enum Event {
         ticket: Ticket,
         /// Share done.
         share: f32,
+    },
+    /// A training run has come further.
+    Trained {
+        /// The command that started or resumed it.
+        ticket: Ticket,
+        /// Which.
+        run: TuneRunId,
+        /// The step just done.
+        step: TuneStep,
+        /// Steps there are.
+        total_steps: u32,
+        /// Seconds of work that are left.
+        secs_left: f32,
     },
     /// A command has ended well.
     Done {

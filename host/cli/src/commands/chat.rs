@@ -3,12 +3,13 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use hearth_session::{
-    ChatTurn, Command, ConversationId, DocumentId, Event, Reply, Speaker, StopReason,
+    ChatTurn, Command, ConversationId, DocumentId, Event, MessageId, Rating, Reply, Speaker,
+    StopReason, TuneCommand,
 };
 use serde_json::json;
 
 use crate::{
-    args::ChatArgs,
+    args::{ChatArgs, Mark},
     render::{Out, day, note, prompt},
     shell::{Failure, Opener, Outcome, Shell},
 };
@@ -31,6 +32,19 @@ pub(crate) fn run(args: &ChatArgs, opener: &Opener, out: Out) -> Outcome {
     }
     let attached: Vec<DocumentId> = args.attach.iter().copied().map(DocumentId).collect();
     if interactive { talk.line_by_line(attached) } else { talk.ask(question, attached) }
+}
+
+/// Marks an answer.
+pub(crate) fn rate(turn: i64, mark: Mark, opener: &Opener, out: Out) -> Outcome {
+    let rating = match mark {
+        Mark::Good => Rating::Good,
+        Mark::Bad => Rating::Bad,
+        Mark::None => Rating::None,
+    };
+    let turn = MessageId(turn);
+    opener.unlocked()?.run(Command::Tune(TuneCommand::RateTurn { turn, rating }))?;
+    out.result(json!({"turn": turn, "rating": rating}), format!("Marked answer {turn}."));
+    Ok(())
 }
 
 struct Talk<'a> {

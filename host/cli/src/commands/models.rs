@@ -101,20 +101,23 @@ fn list(shell: &Shell, out: Out) {
     }
 }
 
+/// A model by its number; the bundled one is `starter`.
+pub(crate) fn model_id(shell: &Shell, model: &str) -> Result<Option<ModelId>, Failure> {
+    if model == "starter" {
+        return Ok(None);
+    }
+    let id = model.parse().map_err(|_not_a_number| {
+        Failure::user(
+            format!("`{model}` is not a model's number."),
+            "Numbers are shown by `hearth model list`; the bundled one is `starter`.",
+        )
+    })?;
+    known(shell, id)?;
+    Ok(Some(ModelId(id)))
+}
+
 fn choose(shell: &Shell, model: &str, out: Out) -> Outcome {
-    let id = match model {
-        "starter" => None,
-        number => {
-            let id = number.parse().map_err(|_not_a_number| {
-                Failure::user(
-                    format!("`{number}` is not a model's number."),
-                    "Numbers are shown by `hearth model list`; the bundled one is `starter`.",
-                )
-            })?;
-            known(shell, id)?;
-            Some(ModelId(id))
-        }
-    };
+    let id = model_id(shell, model)?;
     let bar = out.bar("Loading");
     let reply = shell.run_with(Command::LoadModel(id), &mut |event| {
         if let Event::LoadProgress { share, .. } = event {

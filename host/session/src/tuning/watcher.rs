@@ -9,7 +9,7 @@ use hearth_engine_api::{Checkpoint, Directive, StepReport, TuneObserver};
 use hearth_vault::TuneStep;
 
 use super::{RunState, RunView, TuneRules, Wait};
-use crate::{Power, msg::Change, task::Task};
+use crate::{Event, Power, msg::Change, task::Task};
 
 /// How long a run that waits sleeps before it looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -134,6 +134,13 @@ impl TuneObserver for Watcher<'_> {
         if self.painted.elapsed() >= SHOW_EVERY || step.held_out_loss.is_some() {
             self.flush();
             self.show(RunState::Running);
+            self.task.report(&Event::Trained {
+                ticket: self.task.ticket,
+                run: self.shown.id,
+                step,
+                total_steps: report.steps,
+                secs_left: report.secs_left,
+            });
         }
     }
 

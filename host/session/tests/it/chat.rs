@@ -201,7 +201,7 @@ fn a_conversation_deleted_while_the_model_speaks_is_gone() {
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Cancelled, "{error:?}");
     // The deletion may end after the answer does.
-    until(&stage.handle, "gone", |view| {
+    crate::stage::until(&stage.handle, "gone", |view| {
         view.conversation.is_none() && view.conversations.is_empty()
     });
 }
