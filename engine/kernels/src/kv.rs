@@ -65,12 +65,12 @@ impl Sequence {
         Self { layout: *layout, pages: Vec::new(), tokens: 0 }
     }
 
-    /// A sequence that starts with positions computed for another one. `None` unless the pages are of this layout and
-    /// `tokens` fills them exactly.
+    /// A sequence that starts with `tokens` positions computed for another one. `None` unless the pages are of this layout and
+    /// as many as these positions need. What the last one holds beyond them is not looked at.
     pub fn from_pages(layout: &KvLayout, pages: Vec<Arc<Page>>, tokens: usize) -> Option<Self> {
-        let whole = pages.len().checked_mul(PAGE_TOKENS) == Some(tokens);
+        let enough = pages.len() == layout.pages_for(tokens);
         let fits = pages.iter().all(|page| page.layout() == layout);
-        (whole && fits).then_some(Self { layout: *layout, pages, tokens })
+        (enough && fits).then_some(Self { layout: *layout, pages, tokens })
     }
 
     /// The shape of its keys and values.

@@ -37,13 +37,14 @@ pub(crate) trait Forward {
     /// Memory for the keys and values of a page.
     fn page_bytes(&self) -> usize;
 
-    /// A sequence that begins with `pages` and will hold `room_tokens` at most.
+    /// A sequence that begins with `tokens` tokens, which `pages` hold, and will hold `room_tokens` at most.
     ///
     /// # Errors
     /// [`EngineError::Compute`] where there is no memory for it.
     fn sequence(
         &self,
         pages: Vec<Arc<Self::Page>>,
+        tokens: usize,
         room_tokens: usize,
     ) -> Result<Self::Sequence, EngineError>;
 
@@ -57,7 +58,7 @@ pub(crate) trait Forward {
     /// Tokens that a sequence holds.
     fn tokens(sequence: &Self::Sequence) -> usize;
 
-    /// A page that is full; nothing where pages cannot be shared.
+    /// A page, which may hold more than the tokens of now; nothing where pages cannot be shared.
     fn page(sequence: &Self::Sequence, index: usize) -> Option<Arc<Self::Page>>;
 
     /// Forgets all but the first `tokens` tokens.

@@ -9,7 +9,7 @@ use super::{
     forward::{Forward, PAGE_TOKENS, Part, Wanted},
     guide::Vocabulary,
     plan::{Share, Wish, shares},
-    pool::Pool,
+    pool::{Found, Pool},
 };
 use crate::cpu::Applied;
 
@@ -22,6 +22,9 @@ use request::{Request, Seat};
 
 /// Requests of one priority that run at once: beyond that a step costs more in the same measure as it does more.
 pub(super) const MOST_RUNNING: usize = 16;
+
+/// Tokens of a common head for which a request waits until another one has read them, rather than read them at once.
+const WORTH_WAITING_TOKENS: usize = 8;
 
 /// Where the reports of a step go.
 type Sink<'a> = &'a mut dyn FnMut(RequestId, Report) -> ControlFlow<()>;
@@ -197,22 +200,23 @@ impl<F: Forward> Server<F> {
 
     fn seat(&mut self, place: usize, vocabulary: Vocabulary<'_>, sink: Sink<'_>) -> Seating {
         let Some(request) = self.requests.get(place) else { return Seating::Settled };
-        let pages = match &request.sharing {
+        let found = match &request.sharing {
             Some(sharing) => self.pool.find(&sharing.key, request.page_ids()),
-            None => Vec::new(),
+            None => Found::default(),
         };
-        if self.is_head_under_way(place, pages.len()) {
+        if self.is_head_under_way(place, found.tokens) {
             return Seating::HeadUnderWay;
         }
         let Some(request) = self.requests.get_mut(place) else { return Seating::Settled };
         let room_tokens = request.answer.room_tokens();
-        let kept_pages = pages.len();
-        let own_pages = room_tokens.div_ceil(PAGE_TOKENS) - kept_pages;
+        let kept_tokens = found.tokens;
+        // A page of which some tokens alone serve is copied when the next is read.
+        let own_pages = room_tokens.div_ceil(PAGE_TOKENS) - kept_tokens / PAGE_TOKENS;
         if !self.pool.take(own_pages) {
             return Seating::NoRoom;
         }
-        match self.forward.sequence(pages, room_tokens) {
-            Ok(sequence) => request.seat = Some(Seat { sequence, own_pages, kept_pages }),
+        match self.forward.sequence(found.pages, kept_tokens, room_tokens) {
+            Ok(sequence) => request.seat = Some(Seat { sequence, own_pages, kept_tokens }),
             Err(error) => {
                 self.pool.give(own_pages);
                 request.ended = Some(Err(error));
@@ -222,7 +226,7 @@ impl<F: Forward> Server<F> {
         if !std::mem::replace(&mut request.begun, true) {
             let id = request.id;
             let say = &mut |event: GenerateEvent| sink(id, Report::Event(event));
-            let mut flow = Ok(request.answer.begin(kept_pages * PAGE_TOKENS, say));
+            let mut flow = Ok(request.answer.begin(kept_tokens, say));
             if matches!(flow, Ok(ControlFlow::Continue(()))) {
                 flow = request.answer.settle(vocabulary, say);
             }
@@ -231,8 +235,9 @@ impl<F: Forward> Server<F> {
         Seating::Settled
     }
 
-    /// Whether another request of the same key is about to have read more of this one's head than is `found`.
-    fn is_head_under_way(&self, place: usize, found_pages: usize) -> bool {
+    /// Whether another request of the same key is about to have read so much more of this one's head than is found that
+    /// it is worth waiting for.
+    fn is_head_under_way(&self, place: usize, found_tokens: usize) -> bool {
         let Some(request) = self.requests.get(place) else { return false };
         let Some(sharing) = &request.sharing else { return false };
         self.requests.iter().any(|other| {
@@ -241,13 +246,10 @@ impl<F: Forward> Server<F> {
             if other.priority < request.priority || other.seat.is_none() || other.ended.is_some() {
                 return false;
             }
-            let common = request
-                .page_ids()
-                .chunks_exact(PAGE_TOKENS)
-                .zip(theirs.pages(other.answer.history()).chunks_exact(PAGE_TOKENS))
-                .take_while(|(a, b)| a == b)
-                .count();
-            common > found_pages && other.held_tokens() / PAGE_TOKENS < common
+            let theirs = theirs.kept(other.answer.history());
+            let common = request.page_ids().iter().zip(theirs).take_while(|(a, b)| a == b).count();
+            let until = common.next_multiple_of(PAGE_TOKENS).min(theirs.len());
+            common >= found_tokens + WORTH_WAITING_TOKENS && other.held_tokens() < until
         })
     }
 
@@ -367,19 +369,18 @@ fn draw<F: Forward>(
     sure + accepted
 }
 
-/// Lets the pool keep the pages that are full.
+/// Lets the pool keep the pages that are full, or that hold the end of what is shared.
 fn keep<F: Forward>(pool: &mut Pool<F::Page>, request: &mut Request<F>) {
     let (Some(sharing), Some(seat)) = (&request.sharing, &mut request.seat) else { return };
     let held = F::tokens(&seat.sequence);
-    let ids = sharing.pages(request.answer.history().get(..held).unwrap_or_default());
-    let pages = ids.len() / PAGE_TOKENS;
-    if pages <= seat.kept_pages {
+    let ids = sharing.kept(request.answer.history().get(..held).unwrap_or_default());
+    if ids.len() <= seat.kept_tokens {
         return;
     }
     let sequence = &seat.sequence;
     let added = pool.keep(&sharing.key, ids, |index| F::page(sequence, index));
     seat.own_pages = seat.own_pages.saturating_sub(added);
-    seat.kept_pages = pages;
+    seat.kept_tokens = ids.len();
 }
 
 /// The same error for another request.

@@ -135,14 +135,21 @@ fn an_unshared_page_is_not_copied() {
 }
 
 #[test]
-fn a_shared_prefix_is_of_whole_pages_of_the_same_layout() {
+fn a_shared_prefix_is_of_as_many_pages_as_it_needs_of_the_same_layout() {
     let first = filled(KvFormat::F16, 70);
     let layout = *first.layout();
     let pages = first.pages()[..2].to_vec();
     let second = Sequence::from_pages(&layout, pages.clone(), 64).unwrap();
     assert_eq!(second.tokens(), 64);
     assert_eq!(read(&second, 1, 2, 63), read(&first, 1, 2, 63));
-    assert!(Sequence::from_pages(&layout, pages.clone(), 63).is_none());
+    let mut within = Sequence::from_pages(&layout, pages.clone(), 50).unwrap();
+    assert_eq!(within.tokens(), 50);
+    within.reserve(1);
+    within.write(1, 50, &row(1), &row(2));
+    assert_ne!(read(&within, 1, 2, 50), read(&first, 1, 2, 50));
+    assert_eq!(read(&within, 1, 2, 49), read(&first, 1, 2, 49));
+    assert_eq!(read(&second, 1, 2, 50), read(&first, 1, 2, 50));
+    assert!(Sequence::from_pages(&layout, pages.clone(), 32).is_none());
     assert!(Sequence::from_pages(&layout, pages.clone(), 65).is_none());
     let other = KvLayout { head_dim: 12, ..layout };
     assert!(Sequence::from_pages(&other, pages, 64).is_none());

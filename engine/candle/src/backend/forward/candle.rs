@@ -48,7 +48,12 @@ impl Forward for CandleForward {
         usize::try_from(token_bytes).unwrap_or(usize::MAX).saturating_mul(PAGE_TOKENS)
     }
 
-    fn sequence(&self, _pages: Vec<Arc<()>>, room_tokens: usize) -> Result<KvCache, EngineError> {
+    fn sequence(
+        &self,
+        _pages: Vec<Arc<()>>,
+        _tokens: usize,
+        room_tokens: usize,
+    ) -> Result<KvCache, EngineError> {
         KvCache::on(self.decoder.device(), self.decoder.config(), room_tokens)
             .map_err(|error| compute_error("making room for keys and values", &error))
     }

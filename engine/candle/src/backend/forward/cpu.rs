@@ -7,7 +7,7 @@ use hearth_engine_api::{
 };
 use hearth_engine_kernels::{Page, Sequence, Team};
 
-use super::{Forward, PAGE_TOKENS, Part, Wanted};
+use super::{Forward, Part, Wanted};
 use crate::{
     checkpoint::Checkpoint,
     cpu::{self, CpuAdapter, CpuDecoder, Step},
@@ -59,9 +59,9 @@ impl Forward for CpuForward {
     fn sequence(
         &self,
         pages: Vec<Arc<Page>>,
+        tokens: usize,
         _room_tokens: usize,
     ) -> Result<Sequence, EngineError> {
-        let tokens = pages.len() * PAGE_TOKENS;
         Sequence::from_pages(self.0.kv_layout(), pages, tokens).ok_or_else(|| {
             EngineError::Compute {
                 op: "going on from kept pages",
@@ -79,8 +79,7 @@ impl Forward for CpuForward {
     }
 
     fn page(sequence: &Sequence, index: usize) -> Option<Arc<Page>> {
-        let full = index < sequence.tokens() / PAGE_TOKENS;
-        sequence.pages().get(index).filter(|_| full).cloned()
+        sequence.pages().get(index).cloned()
     }
 
     fn truncate(sequence: &mut Sequence, tokens: usize) {

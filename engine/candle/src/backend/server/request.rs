@@ -34,10 +34,15 @@ pub(in crate::backend) struct Sharing {
 }
 
 impl Sharing {
-    /// The whole pages of `ids` that are shared.
-    pub(super) fn pages<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
-        let tokens = ids.len().min(self.most_tokens) / PAGE_TOKENS * PAGE_TOKENS;
-        ids.get(..tokens).unwrap_or_default()
+    /// Those of `ids` that are shared.
+    pub(super) fn shared<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+        ids.get(..self.most_tokens).unwrap_or(ids)
+    }
+
+    /// Those of `ids` whose pages can be kept: whole pages, or all that is ever shared.
+    pub(super) fn kept<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+        let whole = ids.len() / PAGE_TOKENS * PAGE_TOKENS;
+        ids.get(..self.most_tokens).or_else(|| ids.get(..whole)).unwrap_or_default()
     }
 }
 
@@ -46,7 +51,8 @@ pub(super) struct Seat<S> {
     pub(super) sequence: S,
     /// Pages there is room for, without those that are kept in the pool.
     pub(super) own_pages: usize,
-    pub(super) kept_pages: usize,
+    /// Tokens whose pages the pool keeps.
+    pub(super) kept_tokens: usize,
 }
 
 impl<F: Forward> Request<F> {
@@ -62,7 +68,7 @@ impl<F: Forward> Request<F> {
     pub(super) fn page_ids(&self) -> &[u32] {
         let Some(sharing) = &self.sharing else { return &[] };
         let history = self.answer.history();
-        sharing.pages(history.get(..history.len().saturating_sub(1)).unwrap_or_default())
+        sharing.shared(history.get(..history.len().saturating_sub(1)).unwrap_or_default())
     }
 
     pub(super) fn end_if(&mut self, flow: Result<ControlFlow<StopReason>, EngineError>) {

@@ -56,10 +56,13 @@ impl Forward for Toy {
 
     fn sequence(
         &self,
-        pages: Vec<Arc<Vec<u32>>>,
+        mut pages: Vec<Arc<Vec<u32>>>,
+        tokens: usize,
         _room_tokens: usize,
     ) -> Result<ToySequence, EngineError> {
-        let ids = pages.iter().flat_map(|page| page.iter().copied()).collect();
+        assert_eq!(pages.len(), tokens.div_ceil(PAGE_TOKENS));
+        let ids = pages.iter().flat_map(|page| page.iter().copied()).take(tokens).collect();
+        pages.truncate(tokens / PAGE_TOKENS);
         Ok(ToySequence { pages, ids })
     }
 
@@ -72,7 +75,8 @@ impl Forward for Toy {
     }
 
     fn page(sequence: &ToySequence, index: usize) -> Option<Arc<Vec<u32>>> {
-        sequence.pages.get(index).cloned()
+        let rest = || sequence.ids.get(index * PAGE_TOKENS..).map(|ids| Arc::new(ids.to_vec()));
+        sequence.pages.get(index).cloned().or_else(rest)
     }
 
     fn truncate(sequence: &mut ToySequence, tokens: usize) {

@@ -24,7 +24,7 @@ fn one_keys_pages_serve_nobody_else() {
     assert_eq!(cached(&mut stage, Some("b")), 192);
     // The last token of a prompt is read in any case.
     let whole_pages = shared("a", background(prompt(9, 192), 5));
-    assert_eq!(stage.answer(&whole_pages).usage.cached_tokens, 160);
+    assert_eq!(stage.answer(&whole_pages).usage.cached_tokens, 191);
 }
 
 #[test]
@@ -75,6 +75,56 @@ fn a_common_head_is_read_once() {
 }
 
 #[test]
+fn a_head_that_ends_within_a_page_is_read_once_too() {
+    let heads = [None, Some(340)];
+    for head in heads {
+        let mut stage = Stage::new(1000);
+        for (id, mail) in mails(12, 340).into_iter().enumerate() {
+            let request = shared("a", background(mail.clone(), 1));
+            let cache = head.map_or(request.cache.clone(), |tokens| CacheScope::SharedHead {
+                key: "a".into(),
+                head: Box::new(Prompt::Tokens(mail[..tokens].to_vec())),
+            });
+            stage.begin(id as u64, &GenerateRequest { cache, ..request }).unwrap();
+        }
+        stage.run();
+        assert_eq!(reads(&stage), 340 + 12 * 20);
+        let cached: Vec<u32> = stage.done.values().map(|done| done.usage.cached_tokens).collect();
+        assert_eq!((cached[0], &cached[1..]), (0, &[340; 11][..]));
+        if head.is_some() {
+            assert_eq!(stage.server.pool.pages(), 11);
+        }
+    }
+}
+
+#[test]
+fn where_there_is_no_room_beside_it_the_end_of_a_head_is_not_kept() {
+    let mut stage = Stage::new(12);
+    let ask = |mail: Vec<u32>| {
+        let head = Box::new(Prompt::Tokens(mail[..340].to_vec()));
+        let cache = CacheScope::SharedHead { key: "a".into(), head };
+        GenerateRequest { cache, ..background(mail, 1) }
+    };
+    let mails = mails(2, 340);
+    let long: Vec<u32> = mails[0].iter().copied().chain(prompt(3, 20)).collect();
+    assert_eq!(stage.answer(&ask(long)).usage.cached_tokens, 0);
+    assert_eq!(stage.server.pool.pages(), 10);
+    assert_eq!(stage.answer(&ask(mails[1].clone())).usage.cached_tokens, 320);
+    assert!(stage.server.pool.pages() <= 12);
+}
+
+#[test]
+fn for_a_few_tokens_in_common_nobody_waits() {
+    let mut stage = Stage::new(1000);
+    for (id, first) in [(0, 50), (1, 90)] {
+        let ids = prompt(9, 5).into_iter().chain(prompt(first, 60)).collect();
+        stage.begin(id, &shared("a", background(ids, 4))).unwrap();
+    }
+    stage.step();
+    assert_eq!(stage.last_step(), [(9, 65), (9, 65)]);
+}
+
+#[test]
 fn of_private_parts_nothing_is_kept() {
     let mut stage = Stage::new(1000);
     let ask = |mail: Vec<u32>| {
@@ -89,11 +139,11 @@ fn of_private_parts_nothing_is_kept() {
     }
     stage.run();
     let cached: Vec<u32> = stage.done.values().map(|done| done.usage.cached_tokens).collect();
-    assert_eq!(cached, [0, 320, 320]);
-    assert_eq!(stage.server.pool.pages(), 10);
+    assert_eq!(cached, [0, 330, 330]);
+    assert_eq!(stage.server.pool.pages(), 11);
     // Nor does one that shares all of its prompt find more.
     let all = stage.answer(&shared("a", background(mail, 5)));
-    assert_eq!(all.usage.cached_tokens, 320);
+    assert_eq!(all.usage.cached_tokens, 330);
 }
 
 #[test]
@@ -109,7 +159,7 @@ fn who_waits_for_a_head_goes_on_where_its_reader_is_broken_off() {
     assert_eq!(stage.last_step(), [(9, 256)]);
     stage.run();
     assert_eq!(stage.done[&1].usage.cached_tokens, 256);
-    assert_eq!(stage.done[&2].usage.cached_tokens, 576);
+    assert_eq!(stage.done[&2].usage.cached_tokens, 600);
 }
 
 #[test]
@@ -140,7 +190,7 @@ fn what_is_kept_makes_room_for_what_runs() {
     }
     assert!(stage.server.pool.pages() > 5);
     let again = stage.answer(&shared("a", background(prompt(29, 128), 30)));
-    assert_eq!(again.usage.cached_tokens, 96);
+    assert_eq!(again.usage.cached_tokens, 127);
 }
 
 #[test]
