@@ -2,7 +2,8 @@
 //!
 //! [`build`] reads the documents that a [`Recipe`] names one at a time, makes examples of them, leaves out what says
 //! the same as another, and holds some back by document and thread. Its [`Report`] counts whatever was left out, and
-//! why. [`jsonl`] reads and writes the common files of examples, [`export`] makes a job that runs elsewhere.
+//! why. [`jsonl`] reads and writes the common files of examples; [`audit`] has the secrets that measure
+//! what a model learnt by heart.
 //!
 //! It reads the vault and writes nothing: what it makes stays in memory. It never runs a model. It must never
 //! - leave something out, or cut it short, without a count of it;
@@ -23,7 +24,6 @@ mod split;
 mod template;
 
 pub mod audit;
-pub mod export;
 #[cfg(feature = "invented")]
 pub mod invented;
 pub mod jsonl;
