@@ -8,8 +8,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod candle;
 mod cpu;
 mod learner;
 
+pub use candle::CandleLearner;
 pub use cpu::CpuLearner;
 pub use learner::{Batch, Breathe, Dropout, Learner};
