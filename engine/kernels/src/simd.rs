@@ -90,8 +90,19 @@ pub(crate) trait Simd: Copy {
     /// Lane `i` of vector `j` from lane `j` of vector `i`.
     #[inline(always)]
     fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES] {
-        let rows = rows.map(|row| self.to_array(row));
-        std::array::from_fn(|j| self.load(&std::array::from_fn(|i| rows[i][j])))
+        // No closures: they are compiled without the instruction set.
+        let (mut values, mut columns) = ([[0.0; LANES]; LANES], rows);
+        for (row, values) in rows.into_iter().zip(&mut values) {
+            self.store(row, values);
+        }
+        for (j, column) in columns.iter_mut().enumerate() {
+            let mut lanes = [0.0; LANES];
+            for (lane, values) in lanes.iter_mut().zip(&values) {
+                *lane = values[j];
+            }
+            *column = self.load(&lanes);
+        }
+        columns
     }
 
     /// The largest of all lanes.

@@ -57,7 +57,9 @@ impl Kernel for Forward<'_> {
                     self.tile(s, first, key_block, &mut scratch);
                 }
             }
-            rows.for_each(|row| self.finish(s, row, &scratch));
+            for row in rows {
+                self.finish(s, row, &scratch);
+            }
         }
         SCRATCH.set(scratch);
     }

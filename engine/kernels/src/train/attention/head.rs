@@ -150,7 +150,9 @@ pub(super) fn pack_rows<'a, S: Simd>(
     }
     let width = if count == 0 { 0 } else { row(0).len() };
     for i in count..count.next_multiple_of(LANES).min(room) {
-        (0..width.div_ceil(LANES)).for_each(|piece| s.store(s.zero(), place(to, room, i, piece)));
+        for piece in 0..width.div_ceil(LANES) {
+            s.store(s.zero(), place(to, room, i, piece));
+        }
     }
 }
 
@@ -199,8 +201,11 @@ pub(super) fn pack_columns<'a, S: Simd>(
                 let row = row(first + i);
                 *lanes = load(s, &row[column..head_dim.min(column + LANES)]);
             }
+            // No closures here: they are compiled without the instruction set, and no intrinsic is inlined into them.
             let places = to[column * LANES..].as_chunks_mut().0;
-            s.transpose(rows).into_iter().zip(places).for_each(|(x, place)| s.store(x, place));
+            for (x, place) in s.transpose(rows).into_iter().zip(places) {
+                s.store(x, place);
+            }
         }
     }
 }
