@@ -1,5 +1,7 @@
 //! What the window itself remembers: drafts, selections, which screen is shown. Nothing here outlives the lock.
 
+mod tuning;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -17,6 +19,8 @@ use crate::{
         SlotKind, Ticket, View,
     },
 };
+
+pub(crate) use tuning::{DatasetDraft, DraftTemplate, PlanDraft, TuningState, TuningTab};
 
 /// Documents asked for at first; scrolling asks for more.
 pub(crate) const FIRST_PAGE: u32 = 200;
@@ -37,6 +41,8 @@ pub enum Screen {
     Panel(PanelKey),
     /// Models.
     Models,
+    /// Adapters, training, datasets.
+    Tuning,
     /// What plugins did.
     Activity,
 }
@@ -53,6 +59,7 @@ pub(crate) struct Model {
     pub(crate) consent: Option<Consent>,
     pub(crate) panel_inputs: BTreeMap<(PanelKey, String), String>,
     pub(crate) models: ModelsState,
+    pub(crate) tuning: TuningState,
     pub(crate) toasts: Vec<Toast>,
     pub(crate) next_toast: u64,
     /// When a notice of the view was first painted, for letting good news go by itself.
@@ -80,6 +87,7 @@ impl Model {
             consent: None,
             panel_inputs: BTreeMap::new(),
             models: ModelsState::default(),
+            tuning: TuningState::default(),
             toasts: Vec::new(),
             next_toast: 0,
             notices_since: BTreeMap::new(),

@@ -9,4 +9,5 @@ pub(crate) mod picker;
 pub(crate) mod plugin_panel;
 pub(crate) mod plugins;
 mod reader;
+pub(crate) mod tuning;
 pub(crate) mod unlock;

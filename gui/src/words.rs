@@ -76,6 +76,16 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
+/// `40 seconds`, `12 minutes`, `3 h 20 min`.
+pub(crate) fn span(secs: f32) -> String {
+    let secs = secs.max(0.0).round() as u64;
+    match secs {
+        0..90 => count(secs, "second"),
+        90..5400 => count((secs + 30) / 60, "minute"),
+        _ => format!("{} h {:02} min", secs / 3600, secs % 3600 / 60),
+    }
+}
+
 /// `3 Nov 2026, 14:05`.
 pub(crate) fn moment(secs: i64, zone: &TimeZone) -> String {
     formatted(secs, zone, "%-d %b %Y, %H:%M")

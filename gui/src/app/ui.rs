@@ -43,6 +43,7 @@ fn page(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         Screen::Plugins => panels::plugins::show(ui, view, model, out),
         Screen::Panel(key) => panels::plugin_panel::show(ui, view, model, out, &key),
         Screen::Models => panels::models::show(ui, view, model, out),
+        Screen::Tuning => panels::tuning::show(ui, view, model, out),
         Screen::Activity => panels::activity::show(ui, view, model),
     }
 }
@@ -61,9 +62,15 @@ fn shortcuts(ui: &Ui, model: &mut Model, out: &mut Outbox) {
         model.chat.attached.clear();
         out.go(Screen::Chat);
     }
-    let screens =
-        [Screen::Library, Screen::Chat, Screen::Plugins, Screen::Models, Screen::Activity];
-    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5];
+    let screens = [
+        Screen::Library,
+        Screen::Chat,
+        Screen::Plugins,
+        Screen::Models,
+        Screen::Tuning,
+        Screen::Activity,
+    ];
+    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
     for (screen, key) in screens.into_iter().zip(keys) {
         if pressed(CTRL(key)) {
             out.go(screen);
@@ -88,6 +95,7 @@ fn escape(model: &mut Model, out: &mut Outbox) {
         Screen::Library => out.send(Command::CloseDocument),
         Screen::Chat => model.chat.editing = None,
         Screen::Models => model.models.inspected = None,
+        Screen::Tuning => model.tuning.draft = None,
         Screen::Panel(_) | Screen::Activity => {}
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn rail(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                 (Screen::Chat, icons::CHATS, "Chat"),
                 (Screen::Plugins, icons::PUZZLE, "Plugins"),
                 (Screen::Models, icons::CPU, "Models"),
+                (Screen::Tuning, icons::GRADUATION, "Training"),
                 (Screen::Activity, icons::PULSE, "Activity"),
             ] {
                 if entry(ui, glyph, label, model.screen == screen).clicked() {
