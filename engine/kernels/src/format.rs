@@ -131,7 +131,7 @@ impl Format {
 }
 
 /// A row of floats of any of the three widths.
-#[inline]
+#[inline(always)]
 pub(crate) fn floats(format: Format, row: &[u8], out: &mut [f32]) {
     match format {
         Format::F32 => {

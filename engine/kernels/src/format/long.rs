@@ -82,8 +82,7 @@ fn decode_q3k(bytes: &[u8]) -> LongBlock {
 fn decode_q4k(bytes: &[u8], quants: &[u8], fifths: Option<&[u8]>) -> LongBlock {
     let mut block = LongBlock { d: f16_at(bytes, 0), dmin: f16_at(bytes, 2), ..LongBlock::ZERO };
     let packed = &bytes[4..16];
-    for part in 0..16 {
-        let pair = part / 2;
+    for pair in 0..8 {
         let (scale, min) = if pair < 4 {
             (packed[pair] & 63, packed[pair + 4] & 63)
         } else {
@@ -91,13 +90,13 @@ fn decode_q4k(bytes: &[u8], quants: &[u8], fifths: Option<&[u8]>) -> LongBlock {
             let low = packed[pair + 4];
             ((low & 15) | top(packed[pair - 4]), (low >> 4) | top(packed[pair]))
         };
-        block.scales[part] = i32::from(scale);
-        block.mins[part] = i32::from(min);
+        block.scales[2 * pair..][..2].fill(i32::from(scale));
+        block.mins[2 * pair..][..2].fill(i32::from(min));
     }
     for (run, q) in block.q.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
         four_bits(&quants[RUN * (run / 2)..], run % 2, q);
         for (q, fifth) in q.iter_mut().zip(fifths.unwrap_or_default()) {
-            *q |= (((fifth >> run) & 1) << 4).cast_signed();
+            *q |= if fifth & (1 << run) == 0 { 0 } else { 16 };
         }
     }
     block
@@ -123,8 +122,9 @@ fn decode_q6k(bytes: &[u8]) -> LongBlock {
 /// The lower (0) or upper (1) halves of bytes.
 #[inline(always)]
 fn four_bits(quants: &[u8], half: usize, q: &mut [i8; RUN]) {
+    // Shifts by a constant: there are none of bytes by a variable.
     for (q, byte) in q.iter_mut().zip(&quants[..RUN]) {
-        *q = ((byte >> (4 * half)) & 15).cast_signed();
+        *q = if half == 0 { byte & 15 } else { byte >> 4 }.cast_signed();
     }
 }
 

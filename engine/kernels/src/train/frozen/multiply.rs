@@ -12,6 +12,9 @@ const WIDTH: usize = 2;
 /// Steps that are summed in registers before they are added to what is in memory.
 pub(super) const STEPS: usize = 512;
 
+/// Steps that weights are asked for ahead.
+const STEPS_AHEAD: usize = 12;
+
 /// Two packed operands and where their product goes.
 pub(super) struct Multiplication<'a> {
     pub(super) tokens: Range<usize>,
@@ -150,6 +153,10 @@ impl<M: Multiply> Tile<'_, M> {
         let mut sums = [[m.zero(); W]; H];
         let right = self.right.as_chunks::<LANES>().0.as_chunks::<WIDTH>().0;
         for (left, right) in self.left.as_chunks::<H>().0.iter().zip(right) {
+            // Weights come from farther away than what the processor asks for by itself in time.
+            let ahead = right.as_ptr().cast::<f32>().wrapping_add(STEPS_AHEAD * PANEL);
+            m.prefetch(ahead);
+            m.prefetch(ahead.wrapping_add(LANES));
             let mut columns = [m.zero(); W];
             for (column, right) in columns.iter_mut().zip(&right[FIRST..]) {
                 *column = m.load(right);

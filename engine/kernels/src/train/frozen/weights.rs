@@ -37,24 +37,28 @@ impl Kernel for Read<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { format, bytes, out } = self;
+        // Rows are read a part at a time: the next part is asked for.
+        for line in (0..bytes.len()).step_by(LINE_BYTES) {
+            s.prefetch(bytes.as_ptr().wrapping_add(bytes.len() + line));
+        }
         match format {
             Format::F16 => halves(s, bytes, out),
             Format::F32 | Format::Bf16 => floats(format, bytes, out),
-            Format::Q4_0 | Format::Q4_1 | Format::Q5_0 | Format::Q5_1 | Format::Q8_0 => {
-                let blocks = bytes.chunks_exact(format.block_bytes());
-                for (bytes, out) in blocks.zip(out.as_chunks_mut::<SHORT>().0) {
-                    ShortBlock::decode(format, bytes).dequantize(out);
-                }
-            }
-            _ => {
-                let blocks = bytes.chunks_exact(format.block_bytes());
-                for (bytes, out) in blocks.zip(out.as_chunks_mut::<LONG>().0) {
-                    LongBlock::decode(format, bytes).dequantize(out);
-                }
-            }
+            Format::Q4_0 => short(s, Format::Q4_0, bytes, out),
+            Format::Q4_1 => short(s, Format::Q4_1, bytes, out),
+            Format::Q5_0 => short(s, Format::Q5_0, bytes, out),
+            Format::Q5_1 => short(s, Format::Q5_1, bytes, out),
+            Format::Q8_0 => short(s, Format::Q8_0, bytes, out),
+            Format::Q2K => long(s, Format::Q2K, bytes, out),
+            Format::Q3K => long(s, Format::Q3K, bytes, out),
+            Format::Q4K => long(s, Format::Q4K, bytes, out),
+            Format::Q5K => long(s, Format::Q5K, bytes, out),
+            Format::Q6K => long(s, Format::Q6K, bytes, out),
         }
     }
 }
+
+const LINE_BYTES: usize = 64;
 
 #[inline(always)]
 fn halves<S: Simd>(s: S, bytes: &[u8], out: &mut [f32]) {
@@ -62,7 +66,37 @@ fn halves<S: Simd>(s: S, bytes: &[u8], out: &mut [f32]) {
     let (out, rest_out) = out.as_chunks_mut::<LANES>();
     for (bytes, out) in bytes.iter().zip(out) {
         let values = bytes.as_chunks::<2>().0;
-        s.store(s.load_f16(&std::array::from_fn(|i| f16::from_le_bytes(values[i]))), out);
+        let halves: [f16; LANES] = std::array::from_fn(|i| f16::from_le_bytes(values[i]));
+        s.store(s.load_f16(&halves), out);
     }
     floats(Format::F16, rest_bytes, rest_out);
+}
+
+/// `format` is a constant wherever this is called, so that each has code of its own.
+#[inline(always)]
+fn short<S: Simd>(s: S, format: Format, bytes: &[u8], out: &mut [f32]) {
+    let blocks = bytes.chunks_exact(format.block_bytes());
+    for (bytes, out) in blocks.zip(out.as_chunks_mut::<SHORT>().0) {
+        let block = ShortBlock::decode(format, bytes);
+        let (scale, least) = (s.splat(block.d), s.splat(block.m));
+        let parts = block.q.as_chunks::<LANES>().0.iter();
+        for (q, out) in parts.zip(out.as_chunks_mut::<LANES>().0) {
+            s.store(s.add(s.mul(scale, s.load_i8(q)), least), out);
+        }
+    }
+}
+
+/// As [`short`].
+#[inline(always)]
+fn long<S: Simd>(s: S, format: Format, bytes: &[u8], out: &mut [f32]) {
+    let blocks = bytes.chunks_exact(format.block_bytes());
+    for (bytes, out) in blocks.zip(out.as_chunks_mut::<LONG>().0) {
+        let block = LongBlock::decode(format, bytes);
+        let parts = block.q.as_chunks::<LANES>().0.iter().zip(out.as_chunks_mut::<LANES>().0);
+        for (((q, out), scale), min) in parts.zip(block.scales).zip(block.mins) {
+            let scale = s.splat(block.d * scale as f32);
+            let min = s.splat(block.dmin * min as f32);
+            s.store(s.sub(s.mul(scale, s.load_i8(q)), min), out);
+        }
+    }
 }
