@@ -35,7 +35,7 @@ pub struct ModelInfo {
 pub struct MemoryEstimate {
     /// The weights as they are held.
     pub weights_bytes: u64,
-    /// Keys and values of a full context.
+    /// Keys and values, as much as they may take.
     pub kv_cache_bytes: u64,
     /// Activations and logits.
     pub work_bytes: u64,
@@ -44,7 +44,7 @@ pub struct MemoryEstimate {
 impl MemoryEstimate {
     /// All of it.
     pub const fn total_bytes(&self) -> u64 {
-        self.weights_bytes + self.kv_cache_bytes + self.work_bytes
+        self.weights_bytes.saturating_add(self.kv_cache_bytes).saturating_add(self.work_bytes)
     }
 }
 
@@ -55,7 +55,8 @@ pub struct LoadOptions {
     pub context_tokens: Option<u32>,
     /// Worker threads; the number of physical cores by default.
     pub threads: Option<usize>,
-    /// Memory for keys and values, of all requests and of what is kept for later ones; two full contexts by default.
+    /// Memory for keys and values, of all requests and of what is kept for later ones; by default two full contexts, or one
+    /// where there is not as much.
     pub kv_bytes: Option<u64>,
     /// How keys and values are held.
     pub kv_format: KvFormat,

@@ -27,8 +27,8 @@ mod split;
 mod stop;
 
 use forward::{CandleForward, CpuForward, Forward};
-use loaded::LoadedModel;
 pub(crate) use loaded::Served;
+use loaded::{CONTEXTS, LoadedModel};
 
 /// Loads models from GGUF files, `.safetensors` files and folders of these, and runs them on the processor,
 /// or on a graphics card where it is built with the feature `cuda` or `metal`.
@@ -47,7 +47,7 @@ impl Backend for CandleBackend {
     ) -> Result<(ModelInfo, MemoryEstimate), LoadError> {
         let checkpoint = Checkpoint::open(path)?;
         let info = checkpoint.info(options)?;
-        let estimate = checkpoint.estimate(info.context_tokens, options.kv_format);
+        let estimate = estimate(&checkpoint, &info, options);
         Ok((info, estimate))
     }
 
@@ -70,18 +70,34 @@ pub(crate) fn load(
     let checkpoint = Checkpoint::open(path)?;
     let info = checkpoint.info(options)?;
     let checkpoint = checkpoint.with_context(info.context_tokens);
-    check_fits(&checkpoint.estimate(info.context_tokens, options.kv_format))?;
+    let estimate = estimate(&checkpoint, &info, options);
+    check_fits(&estimate)?;
     // The vocabulary first: it is quick to read, and what is wrong with it shows before the long part.
     let tokenizer = checkpoint.tokenizer()?;
     match device()? {
         Device::Cpu => {
             let forward = CpuForward::load(&checkpoint, options, on_progress)?;
-            serve(tokenizer, forward, info, options, on_progress)
+            let kv_bytes = Some(estimate.kv_cache_bytes);
+            let options = LoadOptions { kv_bytes, ..options.clone() };
+            serve(tokenizer, forward, info, &options, on_progress)
         }
         device => {
             let forward = CandleForward::load(&checkpoint, &device, on_progress)?;
             serve(tokenizer, forward, info, options, on_progress)
         }
+    }
+}
+
+/// What the model will take, its keys and values as much as they may: as asked for, else some full contexts where these
+/// fit the memory that is free now, and one where they do not.
+fn estimate(checkpoint: &Checkpoint, info: &ModelInfo, options: &LoadOptions) -> MemoryEstimate {
+    let one = checkpoint.estimate(info.context_tokens, options.kv_format);
+    let with = |kv_cache_bytes| MemoryEstimate { kv_cache_bytes, ..one };
+    match options.kv_bytes {
+        Some(bytes) => with(bytes),
+        None => Some(with(one.kv_cache_bytes.saturating_mul(CONTEXTS as u64)))
+            .filter(|several| check_fits(several).is_ok())
+            .unwrap_or(one),
     }
 }
 

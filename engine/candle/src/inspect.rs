@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_engine_api::{EngineError, KvFormat, LoadError};
+use hearth_engine_api::{EngineError, KvFormat, LoadError, LoadOptions};
 use hearth_engine_kernels::{Sequence, Team};
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,8 @@ pub struct IdsLine {
 
 /// Logits of the model at `path` after `ids`, `greedy_tokens` of the likeliest continuation, and the mean negative
 /// log likelihood of `nll_text` (with the begin-of-text token in front where the model wants one; a text longer
-/// than the model's context is read in pieces of that length, each of which begins with the last token of the former).
+/// than the context the model gets is read in pieces of that length, each of which begins with the last token of the
+/// former).
 /// Keys and values are held as F32.
 ///
 /// # Errors
@@ -125,8 +126,8 @@ pub fn probe_with(
     nll_text: Option<&str>,
     kv_format: KvFormat,
 ) -> Result<Probe, InspectError> {
-    let checkpoint = Checkpoint::open(path)?;
     let tokens = ids.len().saturating_add(greedy_tokens);
+    let checkpoint = open(path, tokens)?;
     let mut subject = Subject::load(&checkpoint, tokens, None, kv_format)?;
     // Logits can be had of a model whose vocabulary cannot be read; only the text needs it.
     let tokenizer = checkpoint.tokenizer();
@@ -158,8 +159,8 @@ pub fn probe_with(
 /// [`InspectError`] where the model does not load, or what is asked for does not fit its context.
 pub fn bench(path: &Path, options: &BenchOptions) -> Result<Bench, InspectError> {
     let start = Instant::now();
-    let checkpoint = Checkpoint::open(path)?;
     let tokens = options.prompt_tokens.saturating_add(options.generate_tokens);
+    let checkpoint = open(path, tokens)?;
     let mut subject = Subject::load(&checkpoint, tokens, options.threads, options.kv_format)?;
     let load_s = start.elapsed().as_secs_f64();
     let vocab = u32::try_from(checkpoint.config().vocab).unwrap_or(u32::MAX);
@@ -190,6 +191,13 @@ pub fn bench(path: &Path, options: &BenchOptions) -> Result<Bench, InspectError>
     }
     bench.peak_rss_bytes = peak_rss_bytes().unwrap_or(0);
     Ok(bench)
+}
+
+/// The model with the context it gets where nobody says otherwise, or with one of `tokens` where that is more.
+fn open(path: &Path, tokens: usize) -> Result<Checkpoint, LoadError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let usual = checkpoint.context_tokens(&LoadOptions::default())?;
+    Ok(checkpoint.with_context(usual.max(u32::try_from(tokens).unwrap_or(u32::MAX))))
 }
 
 /// The vocabulary of a GGUF file (which need not hold weights), a `tokenizer.json`, or a model's folder.

@@ -22,8 +22,8 @@ use crate::{
 
 /// Ends an answer in many vocabularies, whether or not the file says so.
 const END_OF_SEQUENCE: &str = "</s>";
-/// Memory for keys and values, in full contexts, where nobody says otherwise.
-const CONTEXTS: usize = 2;
+/// Memory for keys and values, in full contexts, where nobody says otherwise and there is as much.
+pub(super) const CONTEXTS: usize = 2;
 
 /// A model, its vocabulary, and the requests that run on it.
 pub(super) struct LoadedModel<F: Forward> {

@@ -1,6 +1,6 @@
 //! The same weights through every format come to the same logits.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use candle_core::{DType, Device, Tensor, quantized::GgmlDType, quantized::QTensor};
 use hearth_engine_api::{Backend, LoadError, LoadOptions};
@@ -143,8 +143,17 @@ fn inspecting_tells_what_is_in_the_file() {
     let parameters: usize = toy.weights.values().map(Tensor::elem_count).sum();
     assert_eq!(info.parameters, parameters as u64);
     assert_eq!(info.file_bytes, path.metadata().unwrap().len());
-    // Two layers, keys and values, two heads of 64 numbers of two bytes, 64 tokens.
-    assert_eq!(estimate.kv_cache_bytes, 2 * 2 * 2 * 64 * 2 * 64);
+    // Two layers, keys and values, two heads of 64 numbers of two bytes, 64 tokens, for two contexts.
+    assert_eq!(estimate.kv_cache_bytes, 2 * (2 * 2 * 2 * 64 * 2 * 64));
+    let bounded = LoadOptions { kv_bytes: Some(10_000), ..options };
+    let (_, estimate) = CandleBackend.inspect(&path, &bounded).unwrap();
+    assert_eq!(estimate.kv_cache_bytes, 10_000);
+    let boundless = LoadOptions { kv_bytes: Some(u64::MAX), ..bounded };
+    let refused = CandleBackend.load(&path, &boundless, &mut |_| ControlFlow::Continue(()));
+    assert!(
+        matches!(refused.err(), Some(LoadError::OutOfMemory { needed_bytes: u64::MAX, .. }))
+            || !cfg!(target_os = "linux")
+    );
     assert!((info.parameters / 2..info.file_bytes).contains(&estimate.weights_bytes));
     let inspected = |context_tokens| {
         let options =
