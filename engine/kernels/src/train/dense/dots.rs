@@ -98,6 +98,7 @@ fn first_sums<S: Simd, const C: usize>(s: S, values: [S::F; 8]) -> [f32; 8] {
 
 /// Sums by lanes of the first rows of `a` and `b`.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "several arrays of registers are walked together")]
 fn sums<S: Simd, const R: usize, const C: usize>(
     s: S,
     a: &[f32],
