@@ -40,6 +40,9 @@ pub enum AdapterError {
     /// No model is loaded.
     #[error("no model is loaded")]
     NoModel,
+    /// The base model cannot be read.
+    #[error(transparent)]
+    Base(#[from] crate::LoadError),
     /// The files are not an adapter, or a broken one.
     #[error("the adapter is damaged or not an adapter: {reason}")]
     Malformed {

@@ -10,8 +10,18 @@
 
 mod candle;
 mod cpu;
+mod data;
+mod estimate;
+mod export;
+mod fingerprint;
 mod learner;
+mod optimizer;
+mod run;
+mod schedule;
+mod settings;
+mod tuner;
 
 pub use candle::CandleLearner;
 pub use cpu::CpuLearner;
 pub use learner::{Batch, Breathe, Dropout, Learner};
+pub use tuner::AdapterTuner;

@@ -76,7 +76,8 @@ impl LoraSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Budget {
-    /// So long, by the speed measured when it begins; the number of steps is settled then and kept.
+    /// So long, by the speed measured when it begins; the number of steps is settled then and kept. It is over earlier
+    /// where more would be learning by heart: no example is read more than 8 times.
     Minutes(f32),
     /// Each example is read so often.
     Epochs(f32),
@@ -115,7 +116,7 @@ pub struct TuneSettings {
     pub lora: LoraSettings,
     /// When it is over.
     pub budget: Budget,
-    /// Most tokens of a sample; short examples share a sample without seeing one another.
+    /// Most tokens of a sample; a longer example is cut into several. Never more than the model's context.
     pub sequence_tokens: u32,
     /// Tokens that are read at once; several sequences.
     pub batch_tokens: u32,
@@ -139,7 +140,8 @@ pub struct TuneSettings {
     pub clip_norm: f32,
     /// Which tokens are learnt.
     pub loss_on: LossOn,
-    /// Share examples of a batch among samples; off, each example is a sample of its own.
+    /// Whether short examples go where they fill a batch best; off, batches take them strictly in order. In either case no
+    /// example sees another.
     pub pack: bool,
     /// Whether examples are shuffled, anew for each epoch.
     pub shuffle: bool,
