@@ -1,6 +1,6 @@
 //! Conversations with the model.
 
-mod prompt;
+pub(crate) mod prompt;
 #[cfg(test)]
 mod tests;
 

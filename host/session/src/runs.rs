@@ -315,8 +315,14 @@ fn run_guest(task: &Task, plugin: &PluginId, start: Start) -> Result<(), UserErr
             () = task.cancel.cancelled() => Err(stopped_run()),
         }
     })?;
-    let (mut client, invocation) =
-        task.room.broker.begin(plugin, start, today(&task.ctx), &task.ctx.config.locale)?;
+    let personal = crate::tuning::personal(task, plugin)?;
+    let (mut client, invocation) = task.room.broker.begin_with(
+        plugin,
+        start,
+        today(&task.ctx),
+        &task.ctx.config.locale,
+        personal,
+    )?;
     let ended = runtime.invoke(guest, invocation, &mut |call| client.call(call), &cancel);
     let result = match ended {
         Ok(GuestEnd::Returned(verdict)) => {

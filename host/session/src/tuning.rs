@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::{Reply, Ticket, UserError, event_loop::EventLoop, msg::Change, task::Task};
 
-pub(crate) use adapters::{equip, new_conversations, usable, uses};
+pub(crate) use adapters::{equip, new_conversations, personal, usable, uses};
 pub(crate) use at_hand::AtHand;
 pub(crate) use base::Fingerprints;
 pub use command::{RunPlan, Settings, TuneCommand};

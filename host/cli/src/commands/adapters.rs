@@ -154,7 +154,8 @@ fn choose(
     Ok(())
 }
 
-fn load_default(shell: &Shell) -> Outcome {
+/// Loads the model that answers, if none is loaded.
+pub(crate) fn load_default(shell: &Shell) -> Outcome {
     let view = shell.view();
     let default = view.models.models.iter().find(|model| model.is_default);
     if let Some(default) = default

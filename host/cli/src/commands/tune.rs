@@ -131,6 +131,8 @@ fn change(settings: &mut TuneSettings, args: &PlanArgs) {
 }
 
 fn train(shell: &Shell, command: TuneCommand, accept: bool, out: Out) -> Outcome {
+    // The report asks it questions.
+    adapters::load_default(shell)?;
     let bar = out.bar("Training");
     let reply = shell.run_with(Command::Tune(command), &mut |event| {
         let Event::Trained { run, step, total_steps, secs_left, .. } = event else { return };

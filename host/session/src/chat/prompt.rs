@@ -9,7 +9,7 @@ use hearth_vault::Speaker;
 use crate::UserError;
 
 /// What stands over each conversation.
-pub(super) const SYSTEM: &str =
+pub(crate) const SYSTEM: &str =
     "You are Hearth, a helpful assistant that runs on the user's own computer.";
 /// The longest answer.
 const ANSWER_TOKENS: u32 = 2048;

@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use hearth_base::{AdapterId, Label, ModelId, Source};
+use hearth_base::{AdapterId, Label, ModelId, PluginId};
+use hearth_broker::PersonalAdapter;
 use hearth_engine_api::{AdapterError, AdapterFile, AdapterFormat, AdapterSlot, AdapterUse};
 use hearth_vault::{AdapterChoice, AdapterRecord, NewAdapter};
 
@@ -315,14 +316,18 @@ pub(crate) fn usable(
     Ok((usable, missing))
 }
 
-/// What values made with these adapters depend on.
-pub(crate) fn label(task: &Task, adapters: &[AdapterChoice]) -> Result<Label, UserError> {
-    let mut label = Label::public();
-    for choice in adapters {
-        label.join(&task.vault().adapter_label(choice.adapter)?);
-        label.sources.insert(Source::PrivateModel(format!("adapter {}", choice.adapter)));
-    }
-    Ok(label)
+/// The adapters that a plugin gets where it asks for personal weights, with what they learnt.
+pub(crate) fn personal(task: &Task, plugin: &PluginId) -> Result<Vec<PersonalAdapter>, UserError> {
+    let (adapters, _missing) = usable(task, task.vault().plugin_adapters(plugin)?)?;
+    let personal = |choice: AdapterChoice| {
+        Ok(PersonalAdapter {
+            slot: slot(choice.adapter),
+            strength: choice.strength,
+            name: format!("adapter {}", choice.adapter),
+            label: task.vault().adapter_label(choice.adapter)?,
+        })
+    };
+    adapters.into_iter().map(personal).collect()
 }
 
 fn stem(path: &Path) -> String {

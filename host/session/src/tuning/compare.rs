@@ -10,7 +10,7 @@ use hearth_engine_api::{
 use hearth_vault::AdapterChoice;
 
 use super::{ComparisonSide, ComparisonView, adapters::uses};
-use crate::{Reply, UserError, msg::Change, task::Task};
+use crate::{Reply, UserError, chat::prompt::SYSTEM, msg::Change, task::Task};
 
 /// Most answers at once.
 const MOST_SIDES: usize = 4;
@@ -109,7 +109,11 @@ fn begin(engine: &Engine, text: &str, adapters: &[AdapterChoice]) -> Result<Gene
 
 /// A question whose answers can be compared: the likeliest words, whoever asks.
 pub(super) fn question(text: &str) -> GenerateRequest {
-    let mut request = GenerateRequest::new(Prompt::Chat(vec![ChatMessage::new(Role::User, text)]));
+    // As the chat asks it.
+    let mut request = GenerateRequest::new(Prompt::Chat(vec![
+        ChatMessage::new(Role::System, SYSTEM),
+        ChatMessage::new(Role::User, text),
+    ]));
     request.sampling = Sampling { repetition_penalty: 1.1, ..Sampling::greedy() };
     request.cache = CacheScope::Private;
     request

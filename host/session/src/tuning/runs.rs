@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use hearth_base::{Label, TuneRunId};
 use hearth_dataset::KeptExamples;
 use hearth_engine_api::{
-    Budget, Checkpoint, TuneError, TuneEstimate, TuneJob, TuneOutcome, TuneSettings, Tuned,
+    Budget, ChatMessage, Checkpoint, Example, Role, TuneError, TuneEstimate, TuneJob, TuneOutcome,
+    TuneSettings, Tuned,
 };
 use hearth_vault::{LearntFrom, NewAdapter, NewTuneRun, RunState as Kept, TuneRunRecord};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,10 @@ use super::{
     rules, show_all,
     watcher::{Bystander, Watcher},
 };
-use crate::{NoticeKind, Reply, Ticket, UserError, event_loop::EventLoop, msg::Change, task::Task};
+use crate::{
+    NoticeKind, Reply, Ticket, UserError, chat::prompt::SYSTEM, event_loop::EventLoop, msg::Change,
+    task::Task,
+};
 
 /// What a run follows from beside its examples, as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -179,7 +183,9 @@ fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
     let base = base::find(task, plan.base)?;
     let built = hearth_dataset::build(task.vault(), &recipe)?;
     let (label, learnt_from) = (built.label().clone(), built.learnt_from().to_vec());
-    let KeptExamples { mut train, held_out } = built.examples();
+    let KeptExamples { mut train, mut held_out } = built.examples();
+    as_asked(&mut train);
+    as_asked(&mut held_out);
     let settings = match &plan.settings {
         Settings::Exact(settings) => settings.clone(),
         Settings::Recommended(wishes) => {
@@ -198,6 +204,18 @@ fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
         initial: None,
     };
     Ok(Planned { dataset: record.name, base, job, secrets, label, learnt_from })
+}
+
+/// Puts the chat's instructions before every second conversation that has none of its own: the chat asks with them,
+/// plugins ask without.
+fn as_asked(examples: &mut [Example]) {
+    for example in examples.iter_mut().step_by(2) {
+        if let Example::Chat(messages) = example
+            && messages.first().is_some_and(|first| first.role == Role::User)
+        {
+            messages.insert(0, ChatMessage::new(Role::System, SYSTEM));
+        }
+    }
 }
 
 fn measured(task: &Task, job: &TuneJob) -> Result<TuneEstimate, UserError> {

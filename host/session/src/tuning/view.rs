@@ -260,6 +260,6 @@ pub struct TuneRules {
 
 impl Default for TuneRules {
     fn default() -> Self {
-        Self { on_battery: false, hottest_celsius: None, canaries: 4, exposure_limit_bits: 6.0 }
+        Self { on_battery: false, hottest_celsius: None, canaries: 4, exposure_limit_bits: 20.0 }
     }
 }
