@@ -11,13 +11,13 @@ use hearth_vault::Vault;
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    Asker, BeginError, Client, Limits, ModelFacts, Observer, PanelKey, PanelView, Start,
-    ValueError, ValueId, escape_words,
+    Asker, BeginError, Client, Limits, ModelFacts, Observer, PanelKey, PanelView, PersonalAdapter,
+    Start, ValueError, ValueId, escape_words,
     inner::{Inner, Outside},
     ops::{documents, storage},
     permit::Permit,
     policy::{Access, Verdict, decide},
-    scope::Scope,
+    scope::{Personal, Scope},
     values::{Fault, Flow, Kind, Node, Op},
 };
 
@@ -63,6 +63,22 @@ impl Broker {
         today: Date,
         locale: &str,
     ) -> Result<(Client, Invocation), BeginError> {
+        self.begin_with(plugin, start, today, locale, Vec::new())
+    }
+
+    /// [`Broker::begin`], with the adapters that the user has chosen for this plugin's personal weights. They stay the same
+    /// for the whole run. Without any, personal weights are those of the model as it is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin_with(
+        &self,
+        plugin: &PluginId,
+        start: Start,
+        today: Date,
+        locale: &str,
+        personal: Vec<PersonalAdapter>,
+    ) -> Result<(Client, Invocation), BeginError> {
         let vault = self.inner.vault().ok_or(BeginError::Locked)?;
         let manifest = self.ready(&vault, plugin)?;
         self.check_start(plugin, &manifest, &start)?;
@@ -74,7 +90,8 @@ impl Broker {
         }
         let run = vault.next_run(plugin)?;
         let seed = seed(&vault.run_key()?, plugin, run);
-        let scope = Arc::new(Scope::new(manifest, grant, run, seed, self.inner.limits.audit_rows));
+        let (personal, most_rows) = (Personal::new(personal), self.inner.limits.audit_rows);
+        let scope = Arc::new(Scope::new(manifest, grant, (run, seed), personal, most_rows));
         let before = Permit::mint(&vault, &scope, storage::Recall)
             .and_then(|permit| storage::recall(&vault, permit))
             .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;

@@ -52,7 +52,7 @@ pub use broker::Broker;
 pub use client::Client;
 pub use error::{BeginError, ValueError};
 pub use limits::Limits;
-pub use start::{ModelFacts, ModelTrust, RunEnd, Start};
+pub use start::{ModelFacts, ModelTrust, PersonalAdapter, RunEnd, Start};
 
 // Whoever speaks with the user.
 pub use outside::{Asker, Observer, PickAnswer, PickQuestion};

@@ -47,8 +47,6 @@ pub(crate) enum Denial {
     UnknownSlot,
     /// The manifest has no such panel.
     UnknownPanel,
-    /// Allowed, but not in this version.
-    Unsupported,
 }
 
 impl From<Denial> for GuestError {
@@ -57,7 +55,6 @@ impl From<Denial> for GuestError {
             Denial::Power(power) => Self::Denied(power),
             Denial::UnknownSlot => Self::Invalid("the manifest has no such slot".into()),
             Denial::UnknownPanel => Self::Invalid("the manifest has no such panel".into()),
-            Denial::Unsupported => Self::Unsupported,
         }
     }
 }
@@ -93,10 +90,7 @@ pub(crate) fn decide(manifest: &Manifest, grant: &Grant, access: Access<'_>) -> 
         Access::Pick | Access::Document => power(Capability::DocumentsRead),
         Access::Save => power(Capability::DocumentsSave),
         Access::Model(Weights::Base) => power(Capability::Model),
-        Access::Model(Weights::Personal) => match power(Capability::PersonalModel) {
-            Verdict::Allow => Verdict::Deny(Denial::Unsupported),
-            verdict => verdict,
-        },
+        Access::Model(Weights::Personal) => power(Capability::PersonalModel),
         // Drawing its own panels needs no grant; that the manifest names them does.
         Access::Panel(id) if manifest.panels.iter().any(|p| p.id == id) => Verdict::Allow,
         Access::Panel(_) => Verdict::Deny(Denial::UnknownPanel),
@@ -143,7 +137,7 @@ mod tests {
 
     /// Each operation, the power it needs, and what it comes to with everything asked for and granted.
     fn table() -> Vec<(Access<'static>, Option<Capability>, Verdict)> {
-        use Verdict::{Allow, Deny};
+        use Verdict::Allow;
         vec![
             (Access::Own, None, Allow),
             (Access::Slot("inbox"), Some(DocumentsRead), Allow),
@@ -152,7 +146,7 @@ mod tests {
             (Access::Document, Some(DocumentsRead), Allow),
             (Access::Save, Some(DocumentsSave), Allow),
             (Access::Model(Weights::Base), Some(Model), Allow),
-            (Access::Model(Weights::Personal), Some(PersonalModel), Deny(Denial::Unsupported)),
+            (Access::Model(Weights::Personal), Some(PersonalModel), Allow),
             (Access::Panel("main"), None, Allow),
             (Access::Storage, Some(Storage), Allow),
             (Access::RevealChoice, Some(RevealChoice), Allow),

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use hearth_base::{Grant, Label, Manifest, PluginId, RunId};
+use hearth_base::{Grant, Label, Manifest, PluginId, RunId, Source, Weights};
+use hearth_engine_api::AdapterUse;
 
-use crate::escape_words;
+use crate::{PersonalAdapter, escape_words};
 
 /// One run of a plugin: who it is, what it may do, and whether it still goes on.
 pub(crate) struct Scope {
@@ -16,6 +17,8 @@ pub(crate) struct Scope {
     pub(crate) manifest: Manifest,
     /// As it was when the run began. Replies depend on this one; promises are kept under the one of their moment.
     pub(crate) grant: Grant,
+    /// What its personal weights are.
+    personal: Personal,
     stopped: AtomicBool,
     /// Bytes of its values that are there.
     bytes: AtomicUsize,
@@ -24,12 +27,31 @@ pub(crate) struct Scope {
     most_rows: u32,
 }
 
+/// Adapters, and what everything depends on that they have a part in.
+#[derive(Default)]
+pub(crate) struct Personal {
+    adapters: Vec<AdapterUse>,
+    label: Label,
+}
+
+impl Personal {
+    pub(crate) fn new(chosen: Vec<PersonalAdapter>) -> Self {
+        let mut personal = Self::default();
+        for PersonalAdapter { slot, strength, name, label } in chosen {
+            personal.adapters.push(AdapterUse { slot, strength });
+            personal.label.join(&label);
+            personal.label.sources.insert(Source::PrivateModel(name));
+        }
+        personal
+    }
+}
+
 impl Scope {
     pub(crate) fn new(
         manifest: Manifest,
         grant: Grant,
-        run: RunId,
-        seed: u64,
+        (run, seed): (RunId, u64),
+        personal: Personal,
         most_rows: u32,
     ) -> Self {
         Self {
@@ -39,6 +61,7 @@ impl Scope {
             seed,
             manifest,
             grant,
+            personal,
             stopped: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             operations: AtomicU32::new(0),
@@ -84,8 +107,28 @@ impl Scope {
 
     /// Names what the plugin itself has said, among all that the engine may keep. Nobody else's requests are under it,
     /// and nothing private ever is.
-    pub(crate) fn own_words(&self) -> String {
-        format!("plugin {:?} {:?}", self.manifest.publisher, self.plugin.as_str())
+    pub(crate) fn own_words(&self, weights: Weights) -> String {
+        let with = match weights {
+            Weights::Base => "",
+            Weights::Personal => " with personal weights",
+        };
+        format!("plugin {:?} {:?}{with}", self.manifest.publisher, self.plugin.as_str())
+    }
+
+    /// The adapters that such weights have.
+    pub(crate) fn adapters(&self, weights: Weights) -> Vec<AdapterUse> {
+        match weights {
+            Weights::Base => Vec::new(),
+            Weights::Personal => self.personal.adapters.clone(),
+        }
+    }
+
+    /// What an answer of such weights depends on, apart from the loaded model itself.
+    pub(crate) fn learnt(&self, weights: Weights) -> Label {
+        match weights {
+            Weights::Base => Label::public(),
+            Weights::Personal => self.personal.label.clone(),
+        }
     }
 
     /// The label of the plugin's own words.

@@ -1,6 +1,7 @@
 //! How runs begin and end, and what the broker must know of the model.
 
-use hearth_base::{DocumentId, GuestFailure};
+use hearth_base::{DocumentId, GuestFailure, Label};
+use hearth_engine_api::AdapterSlot;
 
 use crate::{PanelKey, ValueId};
 
@@ -57,6 +58,23 @@ pub enum ModelTrust {
     Public,
     /// They may: everything this model writes is private. Named for the label.
     Private(String),
+}
+
+/// An adapter that the user has chosen for a plugin, to be had where it asks for personal weights.
+///
+/// What it learnt is private, and so is whether there is one: values it helped to write carry its label, and no reply to the
+/// plugin depends on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonalAdapter {
+    /// Where the engine has it. No other adapter may get this slot while the broker lives. Where it is not there when it
+    /// is needed, as after another model was loaded, the value fails.
+    pub slot: AdapterSlot,
+    /// What its part is multiplied by.
+    pub strength: f32,
+    /// Names it in the label of what it helped to write.
+    pub name: String,
+    /// What it was trained on.
+    pub label: Label,
 }
 
 /// What the broker must know of the loaded model.

@@ -102,6 +102,9 @@ impl Client {
     /// A completion is answered in the open, so nothing private may go into it: neither values nor weights.
     pub(super) fn completion(&mut self, prompt: Vec<Message>, options: ModelOptions) -> HostReply {
         self.allow(Access::Model(options.weights))?;
+        if options.weights == Weights::Personal {
+            return Err(invalid("a completion has the base weights alone"));
+        }
         let template = self.template(&prompt, None)?;
         let settings = self.settings_of(options)?;
         let mut messages = Vec::with_capacity(prompt.len());
@@ -128,8 +131,9 @@ impl Client {
             seed: self.scope.seed,
             stop: settings.stop.clone(),
             outcomes: None,
+            weights: Weights::Base,
             // All of it is public, the answer included.
-            cache: CacheScope::Shared(self.scope.own_words()),
+            cache: CacheScope::Shared(self.scope.own_words(Weights::Base)),
         };
         self.put(Held::Completion(Completion::Waiting(Box::new(ask)))).map(Answer::Handle)
     }
@@ -234,8 +238,8 @@ impl Client {
         if options.stop.iter().any(|stop| stop.is_empty() || stop.len() > STOP_BYTES) {
             return Err(invalid("a stop string has 1 to 64 bytes"));
         }
-        let ModelOptions { max_tokens, style, stop, weights: _ } = options;
-        Ok(Arc::new(Settings { max_tokens: max_tokens.into(), style, stop }))
+        let ModelOptions { max_tokens, style, stop, weights } = options;
+        Ok(Arc::new(Settings { max_tokens: max_tokens.into(), style, stop, weights }))
     }
 
     fn charge(&mut self, prompt: &Template, max_tokens: u32, each: bool) -> Result<(), GuestError> {

@@ -28,25 +28,29 @@ pub(crate) struct Ask {
     pub(crate) stop: Vec<String>,
     /// The answers allowed, where it is a decision.
     pub(crate) outcomes: Option<Vec<String>>,
+    pub(crate) weights: Weights,
     /// What of it the engine may keep.
     pub(crate) cache: CacheScope,
 }
 
 impl Operation for Ask {
     fn access(&self) -> Access<'_> {
-        Access::Model(Weights::Base)
+        Access::Model(self.weights)
     }
     fn line(&self) -> Option<String> {
-        Some("asked the model".into())
+        Some(match self.weights {
+            Weights::Base => "asked the model".into(),
+            Weights::Personal => "asked the model with personal weights".into(),
+        })
     }
 }
 
-/// Length of a prompt in the model's tokens. Part of asking, so it leaves no line of its own.
-pub(crate) struct Measure(pub(crate) Prompt);
+/// Length of a prompt in the model's tokens, for asking with such weights. Part of asking, so it leaves no line of its own.
+pub(crate) struct Measure(pub(crate) Prompt, pub(crate) Weights);
 
 impl Operation for Measure {
     fn access(&self) -> Access<'_> {
-        Access::Model(Weights::Base)
+        Access::Model(self.1)
     }
     fn line(&self) -> Option<String> {
         None
@@ -74,7 +78,7 @@ impl Operation for Split {
 pub(crate) struct Answered {
     pub(crate) text: String,
     pub(crate) stop: StopReason,
-    /// What the answer depends on besides the prompt: the weights.
+    /// What the answer depends on besides the prompt and what adapters have learnt: the loaded model's weights.
     pub(crate) weights: Label,
 }
 
@@ -109,7 +113,9 @@ pub(crate) async fn ask(
     let (ask, scope) = permit.redeem();
     let epoch = inner.loaded(|loaded| loaded.facts().map(|_| loaded.epoch()));
     let epoch = epoch.ok_or(Fault::NoModel)?;
-    let generation = Some(inner.engine.generate(request(ask))?);
+    let weights = ask.weights;
+    let adapters = scope.adapters(weights);
+    let generation = Some(inner.engine.generate(GenerateRequest { adapters, ..request(ask) })?);
     let mut asking = Asking { inner, slot, generation };
     while let Some(generation) = &mut asking.generation
         && let Some(event) = generation.next().await
@@ -124,12 +130,12 @@ pub(crate) async fn ask(
         return Err(Fault::Stopped);
     }
     // The model may have been exchanged meanwhile, and so may the grant.
-    let weights = inner.loaded(|loaded| loaded.weights_since(epoch));
-    still_granted(inner, &scope).await?;
-    Ok(Answered { text: done.text, stop: done.stop, weights })
+    let loaded = inner.loaded(|loaded| loaded.weights_since(epoch));
+    still_granted(inner, &scope, weights).await?;
+    Ok(Answered { text: done.text, stop: done.stop, weights: loaded })
 }
 
-/// Starts a completion whose prompt is public. Whether the weights are, the caller has seen to.
+/// Starts a completion whose prompt is public. Whether the weights are, the caller has seen to; it never has an adapter.
 pub(crate) fn start(engine: &Engine, permit: Permit<Ask>) -> Result<Generation, Fault> {
     let (ask, _scope) = permit.redeem();
     Ok(engine.generate(request(ask))?)
@@ -182,7 +188,7 @@ pub(crate) async fn measure(
     slot: &ModelSlot,
     permit: Permit<Measure>,
 ) -> Result<u32, Fault> {
-    let (Measure(prompt), _scope) = permit.redeem();
+    let (Measure(prompt, _), _scope) = permit.redeem();
     let engine = inner.engine.clone();
     wait(inner, slot, async move { engine.count_tokens(prompt, Priority::Background).await }).await
 }
@@ -203,7 +209,7 @@ async fn wait<T: Send + 'static>(
     Ok(task.await.map_err(|_ended| Fault::Stopped)??)
 }
 
-/// The request behind an [`Ask`]. Plugins always wait for the user's own requests.
+/// The request behind an [`Ask`], with no adapter yet. Plugins always wait for the user's own requests.
 fn request(ask: Ask) -> GenerateRequest {
     let sampling = match ask.style {
         // Small models fall into loops without a penalty; a mild one leaves a name free to be said again.
@@ -226,7 +232,7 @@ fn request(ask: Ask) -> GenerateRequest {
     }
 }
 
-async fn still_granted(inner: &Inner, scope: &Arc<Scope>) -> Result<(), Fault> {
+async fn still_granted(inner: &Inner, scope: &Arc<Scope>, weights: Weights) -> Result<(), Fault> {
     let scope = Arc::clone(scope);
-    inner.with_vault(move |vault| check(vault, &scope, Access::Model(Weights::Base))).await
+    inner.with_vault(move |vault| check(vault, &scope, Access::Model(weights))).await
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use hearth_base::{DocumentId, Field, Sort, Style};
+use hearth_base::{DocumentId, Field, Sort, Style, Weights};
 use tokio::sync::OnceCell;
 
 use super::{Flow, Outcome, Template};
@@ -43,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) max_tokens: u32,
     pub(crate) style: Style,
     pub(crate) stop: Vec<String>,
+    pub(crate) weights: Weights,
 }
 
 /// What to compute.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_base::{Field, MessageRole};
+use hearth_base::{Field, MessageRole, Weights};
 use hearth_engine_api::{CacheScope, ChatMessage, Prompt, Role, StopReason};
 
 use super::{Fault, Kind, Node, Outcome, Settings, promise::Making};
@@ -144,10 +144,11 @@ impl Making<'_> {
         item: Option<&Arc<Node>>,
         settings: &Settings,
     ) -> Result<String, Fault> {
+        self.learn_from(settings.weights);
         let item = self.gather(template, item).await;
         let slot = self.inner.model_slot(bytes_of(template, item.as_deref())).await?;
         let filled = self.fill(template, item.as_deref())?;
-        if self.fits(&slot, &filled, settings.max_tokens).await? {
+        if self.fits(&slot, &filled, (settings.max_tokens, settings.weights)).await? {
             return self.ask_shown(&slot, (filled.chat(), filled.own_words()), settings).await;
         }
         let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
@@ -162,6 +163,7 @@ impl Making<'_> {
         items: &[Arc<Node>],
         settings: &Settings,
     ) -> Result<String, Fault> {
+        self.learn_from(settings.weights);
         self.gather(template, None).await;
         let place = self.hole(template).ok_or(Fault::Mismatch)?;
         let fields = template.fields();
@@ -201,13 +203,14 @@ impl Making<'_> {
         // A token is at least a byte of an outcome.
         let longest = outcomes.iter().map(String::len).max().unwrap_or(0);
         let max_tokens = u32::try_from(longest).unwrap_or(u32::MAX).saturating_add(1);
-        if !self.fits(&slot, &filled, max_tokens).await? {
+        if !self.fits(&slot, &filled, (max_tokens, Weights::Base)).await? {
             let (place, text) = filled.longest().ok_or(Fault::TooLong)?;
             self.flow.note_in_pieces();
             let condensed = self.condense(&slot, template, text).await?;
             filled.put(place, condensed.into());
         }
-        let settings = Settings { max_tokens, style: hearth_base::Style::Exact, stop: Vec::new() };
+        let (style, weights) = (hearth_base::Style::Exact, Weights::Base);
+        let settings = Settings { max_tokens, style, stop: Vec::new(), weights };
         let prompt = (filled.chat(), filled.own_words());
         let ask = self.ask_of(prompt, &settings, Some(outcomes.to_vec()));
         let answer = self.ask(&slot, ask, |_| {}).await?.text;
@@ -230,8 +233,8 @@ impl Making<'_> {
             Text { text: Arc::clone(&text), literal: false },
         ];
         let filled = Filled(vec![(Role::User, pieces)]);
-        let style = hearth_base::Style::Exact;
-        let settings = Settings { max_tokens: CONDENSED_TOKENS, style, stop: Vec::new() };
+        let (style, weights) = (hearth_base::Style::Exact, Weights::Base);
+        let settings = Settings { max_tokens: CONDENSED_TOKENS, style, stop: Vec::new(), weights };
         self.tree(slot, &filled, (0, 1), vec![text], &settings).await
     }
 
@@ -245,7 +248,7 @@ impl Making<'_> {
     ) -> Result<String, Fault> {
         let context = self.inner.model().ok_or(Fault::NoModel)?.context_tokens;
         let frame = filled.chat_with(place, "");
-        let frame = self.measure(slot, Prompt::Chat(frame)).await?;
+        let frame = self.measure(slot, Prompt::Chat(frame), settings.weights).await?;
         let taken = frame.saturating_add(settings.max_tokens).saturating_add(SLACK_TOKENS);
         let room = context.saturating_sub(taken);
         if room < LEAST_ROOM_TOKENS {
@@ -255,7 +258,7 @@ impl Making<'_> {
         let part =
             Settings { max_tokens: settings.max_tokens.min(room / 3).max(1), ..settings.clone() };
         for level in 0..MOST_LEVELS {
-            let groups = self.pack(slot, &texts, room).await?;
+            let groups = self.pack(slot, &texts, (room, settings.weights)).await?;
             if let [only] = groups.as_slice() {
                 let prompt = (filled.chat_with(place, only), filled.own_words());
                 return self.ask_shown(slot, prompt, settings).await;
@@ -280,12 +283,12 @@ impl Making<'_> {
         &mut self,
         slot: &ModelSlot,
         texts: &[Arc<str>],
-        room_tokens: u32,
+        (room_tokens, weights): (u32, Weights),
     ) -> Result<Vec<String>, Fault> {
         let mut groups: Vec<String> = Vec::new();
         let mut left = 0;
         for text in texts {
-            let length = self.measure(slot, Prompt::Text(text.to_string())).await?;
+            let length = self.measure(slot, Prompt::Text(text.to_string()), weights).await?;
             let pieces = if length > room_tokens {
                 self.split(slot, Arc::clone(text), room_tokens).await?
             } else {
@@ -377,11 +380,17 @@ impl Making<'_> {
         &mut self,
         slot: &ModelSlot,
         filled: &Filled,
-        max_tokens: u32,
+        (max_tokens, weights): (u32, Weights),
     ) -> Result<bool, Fault> {
         let context = self.inner.model().ok_or(Fault::NoModel)?.context_tokens;
-        let prompt = self.measure(slot, Prompt::Chat(filled.chat())).await?;
+        let prompt = self.measure(slot, Prompt::Chat(filled.chat()), weights).await?;
         Ok(prompt.saturating_add(max_tokens) <= context)
+    }
+
+    /// What such weights have learnt is part of whatever they have a part in, be it a failure.
+    fn learn_from(&mut self, weights: Weights) {
+        let learnt = self.node.scope.learnt(weights);
+        self.flow.join_label(&learnt);
     }
 
     /// Asks, showing the answer as it comes.
@@ -421,8 +430,9 @@ impl Making<'_> {
             seed: self.node.scope.seed.wrapping_add(self.node.id),
             stop: settings.stop.clone(),
             outcomes,
+            weights: settings.weights,
             cache: CacheScope::SharedHead {
-                key: self.node.scope.own_words(),
+                key: self.node.scope.own_words(settings.weights),
                 head: Box::new(Prompt::Chat(own_words)),
             },
         }
@@ -434,6 +444,7 @@ impl Making<'_> {
         ask: Ask,
         on_text: impl FnMut(&str) + Send,
     ) -> Result<model::Answered, Fault> {
+        self.learn_from(ask.weights);
         let permit = self.inner.permitted(&self.node.scope, ask, |_, permit| Ok(permit)).await?;
         let answered = model::ask(self.inner, slot, permit, on_text).await?;
         self.flow.join_label(&answered.weights);
@@ -441,7 +452,12 @@ impl Making<'_> {
     }
 
     /// Length of a prompt in tokens. One that is too long to be read is longer than any context.
-    async fn measure(&mut self, slot: &ModelSlot, prompt: Prompt) -> Result<u32, Fault> {
+    async fn measure(
+        &mut self,
+        slot: &ModelSlot,
+        prompt: Prompt,
+        weights: Weights,
+    ) -> Result<u32, Fault> {
         let bytes = match &prompt {
             Prompt::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
             Prompt::Text(text) => text.len(),
@@ -450,7 +466,7 @@ impl Making<'_> {
         if bytes > self.inner.limits.model_bytes {
             return Ok(u32::MAX);
         }
-        let operation = Measure(prompt);
+        let operation = Measure(prompt, weights);
         let permit =
             self.inner.permitted(&self.node.scope, operation, |_, permit| Ok(permit)).await?;
         model::measure(self.inner, slot, permit).await

@@ -11,6 +11,11 @@ pub(crate) fn options(max_tokens: u16) -> ModelOptions {
     ModelOptions { max_tokens, style: Style::Exact, weights: Weights::Base, stop: Vec::new() }
 }
 
+/// The same of personal weights.
+pub(crate) fn personal(max_tokens: u16) -> ModelOptions {
+    ModelOptions { weights: Weights::Personal, ..options(max_tokens) }
+}
+
 pub(crate) fn user(parts: Vec<Part>) -> Vec<Message> {
     vec![Message { role: MessageRole::User, parts }]
 }
@@ -96,6 +101,10 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
     }
     let reduced =
         guest.handle(HostCall::Reduce { over: granted, prompt: item(), options: options(8) });
+    let say = || user(vec![words("Say something")]);
+    let own = guest.handle(HostCall::Generate { prompt: say(), options: personal(8) });
+    let owns = HostCall::GenerateEach { over: granted, prompt: item(), options: personal(8) };
+    let owns = guest.handle(owns);
     let taken = guest.handle(HostCall::CollectionTake { collection: granted, count: 1 });
     let first = guest.handle(HostCall::CollectionJoin { collection: taken, separator: "".into() });
     let choice = guest.handle(HostCall::Decide {
@@ -122,6 +131,8 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
     guest.call(HostCall::Progress { percent: Some(101), message: "far".into() }).ok();
     let mut nodes: Vec<Node> = parts.into_iter().map(Node::Items).collect();
     nodes.extend([
+        Node::Value(own),
+        Node::Items(owns),
         Node::Value(all),
         Node::Picker("which".into(), granted),
         Node::Items(chunks),
@@ -145,6 +156,7 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
     let completion =
         guest.handle(HostCall::CompletionStart { prompt: literals, options: options(4) });
     guest.call(HostCall::Drop(completion)).ok();
+    guest.call(HostCall::CompletionStart { prompt: say(), options: personal(4) }).ok();
     let handle = Handle(0);
     guest.call(HostCall::CompletionNext(handle)).ok();
 }

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use hearth_base::{
-    Answer, Event, Export, Field, Handle, HostCall, Label, Node, Origin, Part, Schema, Sort, Source,
+    Answer, DocumentId, Event, Export, Field, Handle, HostCall, Label, Node, Origin, Part, Schema,
+    Sort, Source,
 };
 use hearth_broker::{ModelTrust, PanelKey, RunEnd, Start, ValueState};
 use proptest::prelude::*;
 
 use crate::{
-    guests::{options, user, words},
-    world::{MODEL_MARK, Recipe, World, numbered, shown},
+    guests::{options, personal, user, words},
+    world::{ADAPTER_MARK, MODEL_MARK, Recipe, World, adapter, numbered, shown},
 };
 
 const USER_MARK: &str = "usertok";
 const PLUGIN_MARK: &str = "plugintok";
 const MODEL: &str = "a private model";
+/// What the adapter learnt from.
+const LEARNT: DocumentId = DocumentId(7000);
 
 /// What a saved text must be labelled with, judging by what is in it.
 fn assert_covers(world: &World, text: &str, label: &Label) {
@@ -28,6 +31,11 @@ fn assert_covers(world: &World, text: &str, label: &Label) {
     }
     if words.contains(USER_MARK) {
         assert!(label.sources.contains(&Source::UserInput), "{text}: {label:?}");
+    }
+    if words.contains(ADAPTER_MARK) {
+        for source in [Source::PrivateModel("manner 2".into()), Source::Document(LEARNT)] {
+            assert!(label.sources.contains(&source), "{text}: {label:?}");
+        }
     }
     if words.contains(MODEL_MARK) {
         let private = Source::PrivateModel(MODEL.into());
@@ -65,6 +73,7 @@ fn step(hands: &mut Hands, (what, a, b): Step, call: &mut dyn FnMut(HostCall) ->
     let list = |n: usize| hands.lists[n % hands.lists.len()];
     let prompt = |part| user(vec![words("plugintok "), part, Part::Value(text(b))]);
     let over = || user(vec![words("plugintok "), Part::Item(None), Part::Value(text(b))]);
+    let options = if (a ^ b).is_multiple_of(3) { personal } else { options };
     match what % 13 {
         0 => hands.texts.extend(call(HostCall::TextConcat(vec![text(a), text(b)]))),
         1 => hands.lists.extend(call(HostCall::TextChunk { text: text(a), max_tokens: 16 })),
@@ -122,7 +131,8 @@ proptest! {
     ) {
         let trust = Some(ModelTrust::Private(MODEL.into()));
         let documents = numbered(4);
-        let world = World::new(&Recipe { documents, trust, context_tokens, picks: Some(2), ..Recipe::default() });
+        let personal = vec![adapter(2, &[LEARNT.0])];
+        let world = World::new(&Recipe { documents, trust, context_tokens, picks: Some(2), personal, ..Recipe::default() });
         let mut client = world.go();
         let ask = hearth_base::Input { id: "ask".into(), label: String::new(), placeholder: String::new(), multiline: false };
         client.call(HostCall::PanelShow { panel: "side".into(), nodes: vec![Node::Input(ask)] }).unwrap();

@@ -5,6 +5,7 @@ mod floods;
 mod guests;
 mod labels;
 mod panels;
+mod personal;
 mod runs;
 mod t0;
 mod together;

@@ -6,7 +6,7 @@
 use hearth_base::{Answer, Export, Handle, HostCall, HostReply};
 use hearth_broker::{Client, RunEnd, Start};
 
-use super::world::{EngineKind, Recipe, World, numbered};
+use super::world::{EngineKind, Recipe, World, adapter, numbered};
 
 /// A guest's end of a run, which writes down all it hears.
 pub(crate) struct Guest<'a> {
@@ -86,6 +86,13 @@ pub(crate) fn worlds() -> Vec<(String, Recipe)> {
     worlds.push(("a tiny context".into(), tiny));
     let alone = Recipe { picks: None, ..Recipe::default() };
     worlds.push(("nobody to ask".into(), alone));
+    for (name, personal) in [
+        ("an adapter", vec![adapter(1, &[1, 2])]),
+        ("two adapters", vec![adapter(2, &[7]), adapter(3, &[])]),
+        ("an adapter that is not there", vec![adapter(9, &[1])]),
+    ] {
+        worlds.push((name.into(), Recipe { personal, ..Recipe::default() }));
+    }
     worlds
 }
 

@@ -11,11 +11,11 @@ use std::{
 
 use hearth_base::{
     Capability, Date, DocumentId, FolderId, Grant, Invocation, Label, LogLevel, Manifest, Origin,
-    PluginId,
+    PluginId, Source,
 };
 use hearth_broker::{
-    Asker, Broker, Client, ModelFacts, ModelTrust, Observer, PanelNode, PanelView, PickAnswer,
-    PickQuestion, PluginNotice, Start, ValueState, ValueView,
+    Asker, Broker, Client, ModelFacts, ModelTrust, Observer, PanelNode, PanelView, PersonalAdapter,
+    PickAnswer, PickQuestion, PluginNotice, Start, ValueState, ValueView,
 };
 use hearth_engine_api::{
     AdapterError, AdapterFile, AdapterSlot, Backend, CacheScope, ChatMessage, Constraint, Engine,
@@ -36,7 +36,7 @@ pub(crate) const MANIFEST: &str = r#"
     panels = [{ id = "main", title = "Main" }, { id = "side", title = "Side" }]
     slots = [{ id = "inbox", kind = "any", why = "to read" }, { id = "empty", kind = "mail", why = "to wait" }]
     settings = [{ key = "newest", kind = "number", min = 1, max = 20, default = 5 }]
-    capabilities = { model = true, pick = true, search = true, save = true, storage-kib = 1 }
+    capabilities = { model = true, personal-model = true, pick = true, search = true, save = true, storage-kib = 1 }
     declassify = { choice-bits-per-day = 1, text = true }
 "#;
 
@@ -50,6 +50,8 @@ pub(crate) struct Recipe {
     pub(crate) trust: Option<ModelTrust>,
     /// What the user picks when asked; `None` is nobody there.
     pub(crate) picks: Option<usize>,
+    /// What the user has chosen for personal weights. The engine has the slots 1 to 3.
+    pub(crate) personal: Vec<PersonalAdapter>,
 }
 
 impl Default for Recipe {
@@ -60,6 +62,7 @@ impl Default for Recipe {
             context_tokens: 4096,
             trust: Some(ModelTrust::Public),
             picks: Some(1),
+            personal: Vec::new(),
         }
     }
 }
@@ -90,6 +93,7 @@ pub(crate) struct World {
     pub(crate) plugin: PluginId,
     /// Documents of the slot.
     pub(crate) documents: Vec<DocumentId>,
+    personal: Vec<PersonalAdapter>,
     gate: Arc<Gate>,
     // Last: everything above may still need it.
     _runtime: tokio::runtime::Runtime,
@@ -118,12 +122,14 @@ impl World {
         );
         let context_tokens = recipe.context_tokens;
         broker.set_model(recipe.trust.clone().map(|trust| ModelFacts { trust, context_tokens }));
-        Self { broker, vault, seen, plugin, documents, gate, _runtime: runtime }
+        let personal = recipe.personal.clone();
+        Self { broker, vault, seen, plugin, documents, personal, gate, _runtime: runtime }
     }
 
     pub(crate) fn begin(&self, start: Start) -> (Client, Invocation) {
         let today = Date { year: 2026, month: 1, day: 31 };
-        self.broker.begin(&self.plugin, start, today, "en-GB").unwrap()
+        let personal = self.personal.clone();
+        self.broker.begin_with(&self.plugin, start, today, "en-GB", personal).unwrap()
     }
 
     pub(crate) fn go(&self) -> Client {
@@ -323,7 +329,26 @@ async fn engine(recipe: &Recipe, gate: &Arc<Gate>) -> Engine {
     let engine = Engine::start(Hooked { fake, hook, gate: Arc::clone(gate) }).unwrap();
     let (progress, _receiver) = tokio::sync::mpsc::channel(4);
     engine.load("fake".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
+    for slot in 1..4 {
+        let file = AdapterFile { config: "{}".into(), weights: [1].into() };
+        engine.add_adapter(AdapterSlot(slot), file).await.unwrap();
+    }
     engine
+}
+
+/// In every answer that an adapter has a part in.
+pub(crate) const ADAPTER_MARK: &str = "adapter";
+
+/// An adapter that learnt from these documents.
+pub(crate) fn adapter(slot: u64, documents: &[i64]) -> PersonalAdapter {
+    let sources = documents.iter().map(|id| Source::Document(DocumentId(*id))).collect();
+    let label = Label { sources, origins: [Origin::User].into() };
+    PersonalAdapter {
+        slot: AdapterSlot(slot),
+        strength: 0.5,
+        name: format!("manner {slot}"),
+        label,
+    }
 }
 
 /// In every answer of the model.
