@@ -1,3 +1,5 @@
+//! Datasets of real mail, of invented authors and of a play.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 

@@ -8,8 +8,8 @@ use crate::root;
 
 /// Outside libraries that may stand only in the crates named.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("candle-core", &["hearth-engine-candle", "hearth-starter"]),
-    ("candle-nn", &["hearth-engine-candle", "hearth-starter"]),
+    ("candle-core", &["hearth-engine-candle", "hearth-engine-tune", "hearth-starter"]),
+    ("candle-nn", &["hearth-engine-candle", "hearth-engine-tune", "hearth-starter"]),
     ("tokenizers", &["hearth-engine-candle", "hearth-starter"]),
     ("rusqlite", &["hearth-vault"]),
     ("age", &["hearth-vault"]),
