@@ -15,7 +15,7 @@ use hearth_engine_api::{AdapterError, Precision, Target, TuneError};
 use hearth_engine_candle::{
     Checkpoint,
     cpu::{Rotary, Weights},
-    lora::{Adapter, target_shape},
+    lora::{Adapter, Pair, target_shape},
     models::DecoderConfig,
 };
 use hearth_engine_kernels::{ShapeError, Team, train::Frozen};
@@ -169,7 +169,7 @@ impl Learner for CpuLearner {
         gradients: &mut Adapter,
         breathe: Breathe<'_>,
     ) -> Result<f64, TuneError> {
-        check_adapter(&self.config, gradients)?;
+        check_gradients(&self.adapter, gradients)?;
         let (lowest, layers, recompute) = (self.lowest(), self.config.layers, self.recompute);
         let dropout = dropout.filter(|dropout| dropout.share > 0.0);
         let how = (self.adapter.scale(), dropout);
@@ -237,6 +237,15 @@ fn check_adapter(config: &DecoderConfig, adapter: &Adapter) -> Result<(), Adapte
         }
     }
     Ok(())
+}
+
+/// Whether `gradients` has a place for each of the adapter's, and no others.
+fn check_gradients(adapter: &Adapter, gradients: &Adapter) -> Result<(), AdapterError> {
+    let shape = |(layer, target, pair): (usize, Target, &Pair)| (layer, target, pair.rank());
+    if adapter.pairs().map(shape).eq(gradients.pairs().map(shape)) {
+        return Ok(());
+    }
+    Err(AdapterError::OtherModel { reason: "gradients of another shape".into() })
 }
 
 fn breath(breathe: Breathe<'_>) -> Result<(), TuneError> {
