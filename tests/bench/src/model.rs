@@ -61,8 +61,8 @@ impl ModelFile {
 
 /// Has the system read the whole file into its cache as it does for a program that reads it in order, and returns its length.
 ///
-/// A file that was written in small steps lies there in small pieces all over the memory, and every side reads it up to a
-/// fifth slower than after a start of the machine.
+/// A file that was written in small steps lies there in small pieces all over the memory, and it is read more
+/// slowly than after a start of the machine.
 fn read_afresh(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
     #[cfg(target_os = "linux")]
