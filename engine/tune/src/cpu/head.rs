@@ -11,8 +11,8 @@ use super::{breath, compute, memory::sized, pass::Pass};
 use crate::learner::{Batch, Breathe};
 
 /// What the logits of some rows may take, where that leaves [`MIN_ROWS`] of them.
-const LOGITS_BYTES: usize = 64 << 20;
-/// Each round over the rows reads the whole head, which fewer would not pay for.
+const LOGITS_BYTES: usize = 128 << 20;
+/// Each round over the rows reads and unpacks the whole head, which fewer would not pay for.
 const MIN_ROWS: usize = 64;
 const MAX_ROWS: usize = 1024;
 
@@ -34,15 +34,21 @@ pub(super) struct Head {
     capped: Vec<f32>,
 }
 
-/// Rows at a time.
-fn rows_at_once(config: &DecoderConfig) -> usize {
+/// Most rows at a time.
+fn most_rows(config: &DecoderConfig) -> usize {
     let copies = if config.final_softcap.is_some() { 2 } else { 1 };
     (LOGITS_BYTES / (copies * config.vocab * size_of::<f32>())).clamp(MIN_ROWS, MAX_ROWS)
 }
 
+/// Rows at a time, of so many: in as few rounds as may be, and those alike.
+fn rows_at_once(config: &DecoderConfig, rows: usize) -> usize {
+    let rounds = rows.div_ceil(most_rows(config)).max(1);
+    rows.div_ceil(rounds).max(1)
+}
+
 /// Most memory for batches of so many tokens.
 pub(super) fn max_bytes(config: &DecoderConfig, tokens: usize) -> usize {
-    let rows = rows_at_once(config).min(tokens);
+    let rows = most_rows(config).min(tokens);
     let copies = if config.final_softcap.is_some() { 2 } else { 1 };
     let row = copies * config.vocab + 4 * config.hidden;
     rows * row * size_of::<f32>()
@@ -61,7 +67,7 @@ impl Head {
     ) -> Result<f64, TuneError> {
         self.find_learnt(batch, false);
         dx.fill(0.0);
-        let at_once = rows_at_once(pass.config);
+        let at_once = rows_at_once(pass.config, self.rows.len());
         for first in (0..self.rows.len()).step_by(at_once) {
             breath(breathe)?;
             let count = at_once.min(self.rows.len() - first);
@@ -81,7 +87,7 @@ impl Head {
         breathe: Breathe<'_>,
     ) -> Result<Vec<f32>, TuneError> {
         self.find_learnt(batch, true);
-        let at_once = rows_at_once(pass.config);
+        let at_once = rows_at_once(pass.config, self.rows.len());
         for first in (0..self.rows.len()).step_by(at_once) {
             breath(breathe)?;
             let count = at_once.min(self.rows.len() - first);
