@@ -4,9 +4,11 @@
 
 use std::{fs, ops::ControlFlow, path::Path};
 
-use hearth_engine_api::KvFormat;
+use hearth_engine_api::{AdapterError, AdapterFile, KvFormat, LoraSettings, Target};
 use hearth_engine_candle::{
     Checkpoint,
+    lora::Adapter,
+    models::DecoderConfig,
     template::ChatTemplate,
     tokenizer::{Special, Tokenizer},
     weights::{GgufHeader, SafetensorsHeader},
@@ -66,6 +68,46 @@ pub(crate) fn gguf_model(data: &[u8], scratch: &Path) -> bool {
         return false;
     }
     words && checkpoint.decoder(&mut |_| ControlFlow::Continue(())).is_ok()
+}
+
+/// A small model for adapters to stand beside.
+pub(crate) fn small_model() -> DecoderConfig {
+    DecoderConfig { layers: 2, kv_heads: 1, ..DecoderConfig::llama(16, 8, 2, 16, 32) }
+}
+
+/// An adapter that fits [`small_model`].
+pub(crate) fn small_adapter() -> Result<Adapter, AdapterError> {
+    let settings = LoraSettings {
+        rank: 2,
+        alpha: 4.0,
+        rslora: false,
+        dropout: 0.0,
+        targets: [Target::Q, Target::Down].into(),
+    };
+    Ok(Adapter::zeros(&small_model(), &settings)?.random_a(1))
+}
+
+/// An adapter's `adapter_config.json`, with tensors that are sound.
+pub(crate) fn adapter_config(data: &[u8]) -> bool {
+    let Ok(config) = String::from_utf8(data.to_vec()) else { return false };
+    let Ok(sound) = small_adapter().and_then(|adapter| adapter.to_peft("base", None)) else {
+        return false;
+    };
+    Adapter::from_peft(&AdapterFile { config, weights: sound.weights }, &small_model()).is_ok()
+}
+
+/// An adapter's tensors, with a description that is sound.
+pub(crate) fn adapter_weights(data: &[u8]) -> bool {
+    let Ok(sound) = small_adapter().and_then(|adapter| adapter.to_peft("base", None)) else {
+        return false;
+    };
+    let file = AdapterFile { config: sound.config, weights: data.into() };
+    Adapter::from_peft(&file, &small_model()).is_ok()
+}
+
+/// An adapter as a GGUF.
+pub(crate) fn adapter_gguf(data: &[u8]) -> bool {
+    Adapter::from_gguf(data, &small_model()).is_ok()
 }
 
 /// Text through a vocabulary and back.

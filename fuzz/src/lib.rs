@@ -28,3 +28,18 @@ pub fn gguf_model(data: &[u8]) {
     let name = format!("hearth-fuzz-{}.gguf", std::process::id());
     entries::gguf_model(data, &std::env::temp_dir().join(name));
 }
+
+/// An adapter's `adapter_config.json`.
+pub fn adapter_config(data: &[u8]) {
+    entries::adapter_config(data);
+}
+
+/// An adapter's tensors.
+pub fn adapter_weights(data: &[u8]) {
+    entries::adapter_weights(data);
+}
+
+/// An adapter as a GGUF.
+pub fn adapter_gguf(data: &[u8]) {
+    entries::adapter_gguf(data);
+}

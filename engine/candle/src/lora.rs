@@ -81,7 +81,7 @@ impl Adapter {
     /// All zero, beside every target of every layer: it changes nothing.
     ///
     /// # Errors
-    /// [`AdapterError::Unsupported`] where the settings make no adapter: a rank of 0, a scale that is no number.
+    /// [`AdapterError::Unsupported`] where the settings make no adapter: a rank of 0, a scale that is no number, no target.
     pub fn zeros(config: &DecoderConfig, settings: &LoraSettings) -> Result<Self, AdapterError> {
         check(settings)?;
         let rank = settings.rank as usize;
@@ -259,6 +259,9 @@ fn check(settings: &LoraSettings) -> Result<(), AdapterError> {
     }
     if !settings.scale().is_finite() {
         return unsupported(format!("an alpha of {}", settings.alpha));
+    }
+    if !(0.0..1.0).contains(&settings.dropout) {
+        return unsupported(format!("a dropout of {}", settings.dropout));
     }
     if settings.targets.is_empty() {
         return unsupported("no matrix that it would stand beside".into());

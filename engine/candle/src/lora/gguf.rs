@@ -18,6 +18,7 @@ use hearth_engine_api::{AdapterError, LoadError, LoraSettings};
 
 use super::{
     Adapter, HearthMeta, Layout,
+    merge::write_whole,
     parts::{Loose, Module, assemble, disassemble, loose},
     peft::read_limited,
 };
@@ -83,6 +84,14 @@ impl Adapter {
         let adapter = assemble(config, settings, layout.gguf_order(), pairs)?;
         let meta = header.text(META).and_then(|text| serde_json::from_str(text).ok());
         Ok((adapter, meta))
+    }
+
+    /// Writes the adapter to `path` as llama.cpp has it; on Unix the file is its owner's alone to read.
+    ///
+    /// # Errors
+    /// As [`Adapter::to_gguf`], and [`AdapterError::Io`].
+    pub fn write_gguf(&self, path: &Path, meta: Option<&HearthMeta>) -> Result<(), AdapterError> {
+        write_whole(path, &self.to_gguf(meta)?)
     }
 
     /// The adapter as llama.cpp has it, all in 32-bit floats.

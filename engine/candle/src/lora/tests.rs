@@ -71,6 +71,7 @@ fn settings_that_make_no_adapter_are_refused() {
         settings(0, &targets),
         settings(MAX_RANK + 1, &targets),
         LoraSettings { alpha: f32::NAN, ..settings(4, &targets) },
+        LoraSettings { dropout: 1.0, ..settings(4, &targets) },
         LoraSettings { targets: BTreeSet::new(), ..settings(4, &targets) },
     ];
     for settings in bad {

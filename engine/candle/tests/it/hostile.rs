@@ -214,6 +214,22 @@ fn whole_models_with_anything_changed_do_no_harm() {
 }
 
 #[test]
+fn adapters_with_anything_changed_do_no_harm() {
+    let adapter = entries::small_adapter().unwrap();
+    let file = adapter.to_peft("base", None).unwrap();
+    vary(
+        "an adapter's description",
+        file.config.as_bytes(),
+        1500,
+        AND_BYTES,
+        entries::adapter_config,
+    );
+    vary("an adapter's tensors", &file.weights, 3000, AND_BYTES, entries::adapter_weights);
+    let gguf = adapter.to_gguf(None).unwrap();
+    vary("an adapter in a GGUF", &gguf, 3000, AND_BYTES, entries::adapter_gguf);
+}
+
+#[test]
 fn vocabularies_with_anything_changed_do_no_harm() {
     for (name, seed) in [("WordPiece", word_piece()), ("BPE", bpe())] {
         vary(name, seed.to_string().as_bytes(), 1500, AND_BYTES, entries::tokenizer_json);

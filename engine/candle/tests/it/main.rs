@@ -19,6 +19,7 @@ mod golden;
 mod hostile;
 mod inspection;
 mod lessons;
+mod lora;
 mod template;
 mod tokenizer;
 mod toy;
