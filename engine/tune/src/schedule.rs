@@ -7,7 +7,8 @@ use hearth_engine_api::TuneSettings;
 /// The step size of step `step`, counted from 0, of `steps`: it rises in a straight line, then falls along half a cosine.
 pub(crate) fn rate(settings: &TuneSettings, step: u32, steps: u32) -> f64 {
     let highest = f64::from(settings.learning_rate);
-    let warmup = (f64::from(settings.warmup_share) * f64::from(steps)).ceil();
+    // At least one step of a run that is to be warmed up; a share of 0.1 must not become 0.1000001.
+    let warmup = (f64::from(settings.warmup_share) * f64::from(steps) - 1e-3).ceil().max(0.0);
     let done = f64::from(step);
     if done < warmup {
         return highest * (done + 1.0) / warmup;

@@ -30,7 +30,7 @@ def lines(name):
 
 def rate(settings, step, steps):
     """The share of the highest step size at a step: a straight line up, half a cosine down."""
-    warmup = math.ceil(settings["warmup_share"] * steps)
+    warmup = max(math.ceil(settings["warmup_share"] * steps - 1e-3), 0)
     if step < warmup:
         return (step + 1) / warmup
     last, way = settings["final_share"], min((step - warmup) / max(steps - warmup, 1), 1)
@@ -79,6 +79,13 @@ def held_out_loss(model, pieces, arguments, device):
     return over_all(loss, device) / max(over_all(learnt_tokens(pieces), device), 1)
 
 
+def modules(base, targets):
+    """What the targets are called in this model, which may hold several of them as one matrix."""
+    there = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
+    joined = {"gate_proj": "gate_up_proj", "up_proj": "gate_up_proj"}
+    return sorted({name if name in there else joined.get(name, "qkv_proj") for name in targets})
+
+
 def with_adapter(base, settings):
     if (HERE / "initial").exists():
         return PeftModel.from_pretrained(base, HERE / "initial", is_trainable=True)
@@ -89,7 +96,7 @@ def with_adapter(base, settings):
         lora_alpha=lora["alpha"],
         use_rslora=lora["rslora"],
         lora_dropout=lora["dropout"],
-        target_modules=lora["targets"],
+        target_modules=modules(base, lora["targets"]),
     )
     return get_peft_model(base, config)
 
