@@ -65,6 +65,7 @@ impl EventLoop {
                         task.show(task.stamp, Change::Conversation(None));
                     }
                     show_list(task)?;
+                    tuning::sources_changed(task)?;
                     Ok(Reply::Unit)
                 });
             }
@@ -181,11 +182,19 @@ async fn answer(
     }
     let model = task.ctx.engine.info().await.ok_or_else(UserError::no_model)?;
     let plan = prompt::plan(&task.ctx.engine, asked.turns, model.context_tokens).await?;
-    let (mut notices, name) = (plan.notices, model.name);
-    let (adapters, missing) = task
-        .blocking(move |task| tuning::usable(task, task.vault().conversation_adapters(id)?))
+    let (mut notices, mut name) = (plan.notices, model.name);
+    let (adapters, names, missing) = task
+        .blocking(move |task| {
+            let (usable, missing) = tuning::usable(task, task.vault().conversation_adapters(id)?)?;
+            let names = tuning::names(task, &usable)?;
+            Ok((usable, names, missing))
+        })
         .await?;
     notices.extend(missing);
+    for adapter in names {
+        name.push_str(" + ");
+        name.push_str(&adapter);
+    }
     let adapters = tuning::uses(&adapters);
     let turn = task.blocking(move |task| begin_answer(task, id, notices, name)).await?;
     let mut request = GenerateRequest::new(Prompt::Chat(plan.messages));

@@ -370,7 +370,8 @@ impl EventLoop {
             | Change::RunGone(_)
             | Change::Adapters(_)
             | Change::TuneChoices(..)
-            | Change::Comparison(_)) => self.tuning_change(tuning),
+            | Change::Comparison(_)
+            | Change::Authors(_)) => self.tuning_change(tuning),
         }
     }
 

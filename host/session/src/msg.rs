@@ -106,6 +106,8 @@ pub(crate) enum Change {
     TuneChoices(Vec<AdapterChoice>, TuneRules),
     /// Answers side by side have grown, or are closed.
     Comparison(Option<ComparisonView>),
+    /// Who wrote most mails was asked for.
+    Authors(Vec<(String, u64)>),
     /// A job has come further.
     Job(Ticket, Option<f32>, String),
     /// Something to tell the user.

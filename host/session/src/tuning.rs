@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::{Reply, Ticket, UserError, event_loop::EventLoop, msg::Change, task::Task};
 
-pub(crate) use adapters::{equip, new_conversations, personal, usable, uses};
+pub(crate) use adapters::{equip, names, new_conversations, personal, usable, uses};
 pub(crate) use at_hand::AtHand;
 pub(crate) use base::Fingerprints;
 pub use command::{RunPlan, Settings, TuneCommand};
@@ -41,6 +41,7 @@ impl EventLoop {
             | TuneCommand::ImportDataset { .. }
             | TuneCommand::RemoveDataset(_)
             | TuneCommand::PreviewDataset { .. }
+            | TuneCommand::SuggestAuthors
             | TuneCommand::ClosePreview => self.dataset_command(ticket, command),
             TuneCommand::Estimate(_)
             | TuneCommand::StartRun { .. }
@@ -132,7 +133,16 @@ impl EventLoop {
             Change::TuneChoices(new_conversations, rules) => {
                 (tuning.new_conversations, tuning.rules) = (new_conversations, rules);
             }
-            Change::Comparison(comparison) => tuning.comparison = comparison.map(Arc::new),
+            Change::Comparison(Some(grown)) => {
+                // One that was closed, or has made way for another, is still told of until it has stopped.
+                let shown = tuning.comparison.as_ref().map(|shown| shown.ticket);
+                let stopped = self.running.get(&grown.ticket).is_none_or(|c| c.is_cancelled());
+                if shown == Some(grown.ticket) || !stopped {
+                    tuning.comparison = Some(Arc::new(grown));
+                }
+            }
+            Change::Comparison(None) => tuning.comparison = None,
+            Change::Authors(authors) => tuning.authors = Arc::new(authors),
             _ => {}
         }
     }

@@ -31,6 +31,11 @@ pub(crate) fn uses(adapters: &[AdapterChoice]) -> Vec<AdapterUse> {
         .collect()
 }
 
+/// The names of chosen adapters.
+pub(crate) fn names(task: &Task, adapters: &[AdapterChoice]) -> Result<Vec<String>, UserError> {
+    adapters.iter().map(|choice| Ok(record(task, choice.adapter)?.name)).collect()
+}
+
 /// An adapter's files, out of the vault.
 pub(super) fn file(task: &Task, id: AdapterId) -> Result<AdapterFile, UserError> {
     let bytes = task.vault().adapter_file(id)?;

@@ -47,6 +47,8 @@ pub enum TuneCommand {
     },
     /// Empties [`crate::TuningView::preview`].
     ClosePreview,
+    /// Fills [`crate::TuningView::authors`], for saying who "me" is.
+    SuggestAuthors,
     // --- runs ---
     /// Settings that do well, an estimate by a few real steps; fills [`crate::TuningView::estimate`].
     Estimate(RunPlan),

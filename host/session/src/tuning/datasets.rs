@@ -14,6 +14,8 @@ use crate::{Reply, Ticket, UserError, event_loop::EventLoop, msg::Change, task::
 const SAMPLES: usize = 24;
 /// Groups of lengths that a preview's plot has: up to 32 tokens, 64, and so on, doubling.
 const FIRST_LENGTH: u32 = 32;
+/// Authors that are suggested.
+const AUTHORS: u32 = 8;
 /// Longest file of examples.
 const MOST_FILE_BYTES: u64 = 256 << 20;
 
@@ -49,6 +51,11 @@ impl EventLoop {
                     Ok(Reply::Unit)
                 });
             }
+            TuneCommand::SuggestAuthors => self.blocking(ticket, move |task| {
+                let authors = task.vault().mail_authors(AUTHORS)?;
+                task.show(task.stamp, Change::Authors(authors));
+                Ok(Reply::Unit)
+            }),
             TuneCommand::ClosePreview => {
                 self.change(self.ctx.stamp(), Change::Preview(None));
                 self.end(ticket, Ok(Reply::Unit));

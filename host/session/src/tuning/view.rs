@@ -29,6 +29,8 @@ pub struct TuningView {
     pub comparison: Option<Arc<ComparisonView>>,
     /// What holds for all runs and adapters.
     pub rules: TuneRules,
+    /// Who wrote most mails, with their number, once it was asked for.
+    pub authors: Arc<Vec<(String, u64)>>,
 }
 
 /// A dataset.
@@ -85,6 +87,8 @@ pub struct EstimateView {
     pub settings: TuneSettings,
     /// What it would take.
     pub estimate: TuneEstimate,
+    /// Tells whether the plan still comes to the same examples.
+    pub(super) print: u64,
 }
 
 /// A run.
