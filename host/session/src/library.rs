@@ -150,6 +150,7 @@ fn import(
     });
     // Also after a failure: what was committed until then is there.
     reload(task, shown)?;
+    tuning::sources_changed(task)?;
     let report = result?;
     if task.cancel.is_cancelled() {
         return Err(UserError::cancelled(format!(

@@ -297,6 +297,9 @@ async fn load(task: Task, choice: Choice) -> Result<Reply, UserError> {
             // The former model stays, unless it went down with this one.
             let stays = task.ctx.engine.info().await.is_some();
             task.room.tell_model(before.filter(|_| stays));
+            if !stays {
+                task.room.at_hand.loaded(None);
+            }
             let loaded = if stays { None } else { Some(None) };
             task.show_async(Change::Loaded(task.ticket, loaded)).await;
             return Err(error.into());

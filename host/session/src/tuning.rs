@@ -87,15 +87,12 @@ impl EventLoop {
                 self.blocking(ticket, move |task| choose(task, command));
             }
             TuneCommand::Compare { text, sides } => {
+                self.stop_comparison();
                 self.load_waiting_model();
                 self.spawn(ticket, move |task| compare::compare(task, text, sides));
             }
             TuneCommand::CloseComparison => {
-                if let Some(comparison) = &self.view.tuning.comparison
-                    && let Some(cancel) = self.running.get(&comparison.ticket)
-                {
-                    cancel.cancel();
-                }
+                self.stop_comparison();
                 self.change(self.ctx.stamp(), Change::Comparison(None));
                 self.end(ticket, Ok(Reply::Unit));
             }
@@ -103,6 +100,14 @@ impl EventLoop {
                 self.blocking(ticket, move |task| set_rules(task, rules));
             }
             _ => self.end(ticket, Err(UserError::internal("Not a command about adapters."))),
+        }
+    }
+
+    fn stop_comparison(&self) {
+        if let Some(comparison) = &self.view.tuning.comparison
+            && let Some(cancel) = self.running.get(&comparison.ticket)
+        {
+            cancel.cancel();
         }
     }
 
@@ -115,8 +120,10 @@ impl EventLoop {
             Change::Estimate(estimate) => tuning.estimate = Some(Arc::new(*estimate)),
             Change::Runs(read) => {
                 // A run that goes on tells of itself.
+                let running = &self.running;
+                let goes_on = |run: &RunView| run.ticket.is_some_and(|t| running.contains_key(&t));
                 let going = |run: &RunView| {
-                    tuning.runs.iter().find(|r| r.id == run.id && r.ticket.is_some())
+                    tuning.runs.iter().find(|known| known.id == run.id && goes_on(known))
                 };
                 let runs = read.iter().map(|run| going(run).unwrap_or(run).clone()).collect();
                 tuning.runs = Arc::new(runs);

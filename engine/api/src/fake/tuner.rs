@@ -1,6 +1,14 @@
 //! A tuner without weights.
 
-use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     AdapterError, AdapterFile, AdapterFormat, Budget, Checkpoint, Directive, Example, ExampleLoss,
@@ -17,13 +25,20 @@ const KEEP_EVERY: u32 = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FakeTuner {
     step_delay: Duration,
+    short_of_memory: Option<&'static AtomicBool>,
 }
 
 impl FakeTuner {
     /// The same, sleeping in each step: for tests of pausing and of progress.
     #[must_use]
     pub const fn with_step_delay(self, step_delay: Duration) -> Self {
-        Self { step_delay }
+        Self { step_delay, ..self }
+    }
+
+    /// The same, whose runs lack memory as long as `short` is set: for tests of what another day mends.
+    #[must_use]
+    pub const fn with_memory_short_while(self, short: &'static AtomicBool) -> Self {
+        Self { short_of_memory: Some(short), ..self }
     }
 
     fn adapter(steps: u32) -> AdapterFile {
@@ -129,6 +144,9 @@ impl Tuner for FakeTuner {
     ) -> Result<TuneOutcome, TuneError> {
         if job.train.is_empty() {
             return Err(TuneError::NothingToLearn);
+        }
+        if self.short_of_memory.is_some_and(|short| short.load(Ordering::Relaxed)) {
+            return Err(TuneError::OutOfMemory { needed_bytes: 2 << 30, available_bytes: 1 << 30 });
         }
         let steps = steps(&job.settings);
         let first = match resume {

@@ -53,7 +53,10 @@ pub(crate) fn run(verb: AdapterVerb, opener: &Opener, out: Out) -> Outcome {
             if let Reply::Adapter(id) = shell.run(Command::Tune(import))? {
                 out.result(
                     json!({"adapter": id}),
-                    format!("Kept as adapter {id}. `hearth adapter accept {id}` lets it be used."),
+                    format!(
+                        "Kept as adapter {id}. `hearth adapter examine {id}` makes its report; then \
+                         `hearth adapter accept {id}` lets it be used."
+                    ),
                 );
             }
         }

@@ -91,7 +91,7 @@ pub(super) fn show(task: &Task) -> Result<(), UserError> {
     Ok(())
 }
 
-/// Gives the model that has just been loaded every adapter made for it. Returns those it has at hand.
+/// Gives the model that has just been loaded every adapter made for it. To be called behind the model's door.
 pub(crate) async fn equip(task: &Task, base: PathBuf) -> Result<(), UserError> {
     let fitting = task
         .blocking(move |task| {
@@ -101,19 +101,24 @@ pub(crate) async fn equip(task: &Task, base: PathBuf) -> Result<(), UserError> {
             }
             let hash = base::fingerprint(task, &base)?.base;
             let fitting = records.into_iter().filter(|record| record.base_hash == hash);
-            fitting.map(|record| Ok((record.id, file(task, record.id)?))).collect()
+            Ok(fitting.map(|record| record.id).collect())
         })
         .await?;
-    for (id, file) in fitting {
-        if let Err(error) = give(task, id, file).await {
+    for id in fitting {
+        // One that cannot be read is no reason to do without the model, nor without the others.
+        let given = match task.blocking(move |task| file(task, id)).await {
+            Ok(file) => give(task, id, file).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = given {
             task.show_async(Change::Notice(NoticeKind::Error(error))).await;
         }
     }
     task.blocking(|task| show(task)).await
 }
 
-/// Gives the loaded model an adapter.
-pub(super) async fn give(task: &Task, id: AdapterId, file: AdapterFile) -> Result<(), UserError> {
+/// Gives the loaded model an adapter. To be called behind the model's door.
+async fn give(task: &Task, id: AdapterId, file: AdapterFile) -> Result<(), UserError> {
     task.ctx.engine.add_adapter(slot(id), file).await?;
     task.room.at_hand.put(id);
     Ok(())
@@ -126,10 +131,12 @@ pub(super) async fn give_if_fitting(
     file: AdapterFile,
     base: &Path,
 ) -> Result<(), UserError> {
+    let door = task.ctx.model_door.lock().await;
     let loaded = task.room.at_hand.loaded_path();
     if loaded.as_deref() == Some(base) {
         give(task, id, file).await?;
     }
+    drop(door);
     task.blocking(|task| show(task)).await
 }
 
@@ -181,6 +188,7 @@ pub(super) fn export(
 /// Writes base and adapter as one model, which is private whatever the base is.
 pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<Reply, UserError> {
     check(&[choice])?;
+    refuse_models(task, path)?;
     let record = record(task, choice.adapter)?;
     let base = base::of_adapter(task, &record)?;
     let file = file(task, choice.adapter)?;
@@ -197,6 +205,20 @@ pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<R
     Ok(Reply::Model(id))
 }
 
+/// No model that Hearth knows is written over: it would keep its name, its adapters and what it counts as.
+fn refuse_models(task: &Task, path: &Path) -> Result<(), UserError> {
+    let Ok(there) = path.canonicalize() else { return Ok(()) };
+    let models = models::read(task)?;
+    let known = models.iter().find(|model| model.path.canonicalize().is_ok_and(|p| p == there));
+    match known {
+        None => Ok(()),
+        Some(model) => Err(UserError::user(
+            format!("This file is the model {}.", model.name),
+            "Choose another name.",
+        )),
+    }
+}
+
 pub(super) fn rename(task: &Task, id: AdapterId, name: &str) -> Result<Reply, UserError> {
     if name.trim().is_empty() {
         return Err(UserError::user("The name is empty.", "Type a few words."));
@@ -207,6 +229,8 @@ pub(super) fn rename(task: &Task, id: AdapterId, name: &str) -> Result<Reply, Us
 }
 
 pub(super) async fn remove(task: Task, id: AdapterId) -> Result<Reply, UserError> {
+    // A model that is being loaded would be given it once more.
+    let _door = task.ctx.model_door.lock().await;
     task.room.at_hand.take(id);
     task.ctx.engine.remove_adapter(slot(id)).await;
     task.blocking(move |task| {
@@ -226,6 +250,12 @@ pub(super) fn accept(task: &Task, id: AdapterId, anyway: bool) -> Result<Reply, 
     let record = record(task, id)?;
     let TuneRules { exposure_limit_bits, .. } = rules(task)?;
     let report = record.report.as_deref().and_then(report_of);
+    if report.is_none() && !anyway {
+        return Err(UserError::user(
+            format!("The adapter {} has not been examined yet.", record.name),
+            "Examine it first: its report shows what it forgot and remembers.",
+        ));
+    }
     let memory = report.and_then(|report| report.memory);
     if let Some(memory) = memory
         && memory.highest_bits() > exposure_limit_bits
@@ -308,12 +338,12 @@ pub(crate) fn usable(
             usable.push(choice);
         } else if record.live {
             missing.push(format!(
-                "The adapter {} is for another model ({}); this answer is made without it.",
+                "The adapter {} is for another model ({}); what comes now is made without it.",
                 record.name, record.base_name
             ));
         } else {
             missing.push(format!(
-                "The adapter {} is not accepted; this answer is made without it.",
+                "The adapter {} is not accepted; what comes now is made without it.",
                 record.name
             ));
         }
@@ -323,7 +353,13 @@ pub(crate) fn usable(
 
 /// The adapters that a plugin gets where it asks for personal weights, with what they learnt.
 pub(crate) fn personal(task: &Task, plugin: &PluginId) -> Result<Vec<PersonalAdapter>, UserError> {
-    let (adapters, _missing) = usable(task, task.vault().plugin_adapters(plugin)?)?;
+    let (adapters, missing) = usable(task, task.vault().plugin_adapters(plugin)?)?;
+    let model = task.room.at_hand.loaded_path();
+    for words in missing.into_iter().filter(|_| model.is_some()) {
+        let error =
+            UserError::user(words, "Load that model, or choose other adapters for the plugin.");
+        task.show(task.ctx.stamp(), Change::Notice(NoticeKind::Error(error)));
+    }
     let personal = |choice: AdapterChoice| {
         Ok(PersonalAdapter {
             slot: slot(choice.adapter),

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hearth_base::{AdapterId, TuneRunId};
@@ -20,6 +23,7 @@ struct State {
 pub(crate) struct AtHand {
     state: Arc<Mutex<State>>,
     runs: Arc<watch::Sender<BTreeSet<TuneRunId>>>,
+    training: Arc<AtomicBool>,
 }
 
 impl AtHand {
@@ -50,6 +54,12 @@ impl AtHand {
         self.state().adapters.remove(&id);
     }
 
+    /// The right to train, until what this gives is dropped; `None` while somebody else has it.
+    pub(super) fn turn_to_train(&self) -> Option<Turn> {
+        let taken = self.training.swap(true, Ordering::AcqRel);
+        (!taken).then(|| Turn(Arc::clone(&self.training)))
+    }
+
     /// A run goes on until what this gives is dropped.
     pub(super) fn run_goes_on(&self, id: TuneRunId) -> GoingOn {
         self.runs.send_modify(|runs| {
@@ -76,5 +86,14 @@ impl Drop for GoingOn {
         self.runs.send_modify(|runs| {
             runs.remove(&self.id);
         });
+    }
+}
+
+/// The right to train.
+pub(super) struct Turn(Arc<AtomicBool>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }

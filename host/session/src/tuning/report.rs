@@ -77,12 +77,18 @@ pub(super) async fn make(
             let before: Option<AdapterReport> =
                 record.report.as_deref().and_then(|json| serde_json::from_str(json).ok());
             let mut report = losses(task, id, &settings, secrets)?;
-            report.held_out = held_out.or(before.and_then(|report| report.held_out));
+            let before = before.unwrap_or_default();
+            report.held_out = held_out.or(before.held_out);
+            // Without its run nobody knows the secrets any longer; what was found then holds.
+            report.memory = report.memory.or(before.memory);
+            report.answers = before.answers;
             keep(task, id, &report)?;
             Ok(report)
         })
         .await?;
-    report.answers = answers(task, id).await?;
+    if let Some(answers) = answers(task, id).await? {
+        report.answers = answers;
+    }
     task.blocking(move |task| keep(task, id, &report)).await
 }
 
@@ -135,10 +141,10 @@ fn mean(losses: &[ExampleLoss]) -> Option<f32> {
     (tokens > 0).then(|| (sum / tokens as f64) as f32)
 }
 
-/// Answers with and without, where the loaded model has the adapter at hand; else none.
-async fn answers(task: &Task, id: AdapterId) -> Result<Vec<AnswerPair>, UserError> {
+/// Answers with and without, where the loaded model has the adapter at hand.
+async fn answers(task: &Task, id: AdapterId) -> Result<Option<Vec<AnswerPair>>, UserError> {
     if !task.room.at_hand.adapters().contains(&id) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let choice = [hearth_vault::AdapterChoice { adapter: id, strength: 1.0 }];
     let mut pairs = Vec::new();
@@ -155,7 +161,7 @@ async fn answers(task: &Task, id: AdapterId) -> Result<Vec<AnswerPair>, UserErro
         let both = async { Ok::<_, UserError>((without.finish().await?, with.finish().await?)) };
         let (without, with) = tokio::select! {
             answers = both => answers?,
-            () = task.cancel.cancelled() => return Ok(pairs),
+            () = task.cancel.cancelled() => return Ok(Some(pairs)),
         };
         pairs.push(AnswerPair {
             question: question.into(),
@@ -165,5 +171,5 @@ async fn answers(task: &Task, id: AdapterId) -> Result<Vec<AnswerPair>, UserErro
         let share = pairs.len() as f32 / QUESTIONS.len() as f32;
         task.show_async(Change::Job(task.ticket, Some(share), "Asking for samples".into())).await;
     }
-    Ok(pairs)
+    Ok(Some(pairs))
 }

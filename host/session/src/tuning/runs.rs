@@ -1,6 +1,10 @@
 //! Runs: planned, begun, paused, gone on with, and what comes of them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    sync::Arc,
+};
 
 use hearth_base::{Label, TuneRunId};
 use hearth_dataset::KeptExamples;
@@ -8,11 +12,15 @@ use hearth_engine_api::{
     Budget, ChatMessage, Checkpoint, Example, Role, TuneError, TuneEstimate, TuneJob, TuneOutcome,
     TuneSettings, Tuned,
 };
-use hearth_vault::{LearntFrom, NewAdapter, NewTuneRun, RunState as Kept, TuneRunRecord};
+use hearth_vault::{
+    LearntFrom, NewAdapter, NewTuneRun, RunState as Kept, SourceChange, TuneRunRecord,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EstimateView, RunPlan, RunState, RunView, Settings, TuneCommand, adapters, base, datasets,
+    EstimateView, RunPlan, RunState, RunView, Settings, TuneCommand, adapters,
+    at_hand::Turn,
+    base, datasets,
     report::{self, Secrets},
     rules, show_all,
     watcher::{Bystander, Watcher},
@@ -38,12 +46,11 @@ impl EventLoop {
                 self.blocking(ticket, move |task| estimate(task, plan));
             }
             TuneCommand::StartRun { name, plan } => {
-                if self.refuse_second_run(ticket) {
-                    return;
-                }
+                let Some(turn) = self.turn_to_train(ticket) else { return };
                 self.job(ticket, format!("Preparing {}", name.trim()));
                 let estimate = self.view.tuning.estimate.clone();
                 self.spawn(ticket, |task| async move {
+                    let _turn = turn;
                     let begun = task
                         .blocking(move |task| begin(task, name.trim(), &plan, estimate.as_deref()))
                         .await?;
@@ -51,11 +58,10 @@ impl EventLoop {
                 });
             }
             TuneCommand::ResumeRun(id) => {
-                if self.refuse_second_run(ticket) {
-                    return;
-                }
+                let Some(turn) = self.turn_to_train(ticket) else { return };
                 self.job(ticket, "Going on with a training run".into());
                 self.spawn(ticket, move |task| async move {
+                    let _turn = turn;
                     let begun = task.blocking(move |task| resume(task, id)).await?;
                     go(task, begun).await
                 });
@@ -88,16 +94,20 @@ impl EventLoop {
         }
     }
 
-    /// One run at a time: two would take each other's time and memory.
-    fn refuse_second_run(&mut self, ticket: Ticket) -> bool {
-        let going = self.view.tuning.runs.iter().find(|run| run.ticket.is_some());
-        let Some(going) = going else { return false };
-        let error = UserError::user(
-            format!("{} is still being trained.", going.name),
-            "Wait until it is done, or pause it.",
-        );
-        self.end(ticket, Err(error));
-        true
+    /// One run at a time, from the making of its examples on: two would take each other's time and memory. `None` (and
+    /// the command failed) where another has its turn.
+    fn turn_to_train(&mut self, ticket: Ticket) -> Option<Turn> {
+        let turn = self.room.as_ref().and_then(|room| room.at_hand.turn_to_train());
+        if turn.is_none() {
+            let going = self.view.tuning.runs.iter().find(|run| run.ticket.is_some());
+            let name = going.map_or("Another adapter", |run| &run.name);
+            let error = UserError::user(
+                format!("{name} is still being trained."),
+                "Wait until it is done, or pause it.",
+            );
+            self.end(ticket, Err(error));
+        }
+        turn
     }
 
     /// Tells a run to pause; whether it was going on.
@@ -174,7 +184,12 @@ struct Planned {
     job: TuneJob,
     secrets: Secrets,
     label: Label,
-    learnt_from: Vec<LearntFrom>,
+    /// What its examples were made of.
+    made_of: Vec<LearntFrom>,
+    /// What the adapters learnt that have a part in its conversations.
+    passed_on: Vec<LearntFrom>,
+    /// Tells whether the examples and their model are still the same.
+    print: u64,
 }
 
 fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
@@ -182,8 +197,10 @@ fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
     let recipe = datasets::recipe(&record)?;
     let base = base::find(task, plan.base)?;
     let built = hearth_dataset::build(task.vault(), &recipe)?;
-    let (label, learnt_from) = (built.label().clone(), built.learnt_from().to_vec());
+    let (mut label, made_of) = (built.label().clone(), built.learnt_from().to_vec());
+    let passed_on = join_adapters(task, &made_of, &mut label)?;
     let KeptExamples { mut train, mut held_out } = built.examples();
+    let print = print(task, &base, &built.examples())?;
     as_asked(&mut train);
     as_asked(&mut held_out);
     let settings = match &plan.settings {
@@ -203,7 +220,33 @@ fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
         settings,
         initial: None,
     };
-    Ok(Planned { dataset: record.name, base, job, secrets, label, learnt_from })
+    Ok(Planned { dataset: record.name, base, job, secrets, label, made_of, passed_on, print })
+}
+
+/// Joins what the adapters depend on that conversations are answered with: their answers may repeat it.
+fn join_adapters(
+    task: &Task,
+    made_of: &[LearntFrom],
+    label: &mut Label,
+) -> Result<Vec<LearntFrom>, UserError> {
+    let mut passed_on = Vec::new();
+    for from in made_of {
+        let LearntFrom::Conversation(id) = from else { continue };
+        for choice in task.vault().conversation_adapters(*id)? {
+            label.join(&task.vault().adapter_label(choice.adapter)?);
+            let sources = task.vault().adapter_sources(choice.adapter)?;
+            passed_on.extend(sources.into_iter().map(|(source, _change)| source));
+        }
+    }
+    Ok(passed_on)
+}
+
+/// Another number where the examples or their model are others.
+fn print(task: &Task, base: &base::Base, examples: &KeptExamples) -> Result<u64, UserError> {
+    let mut hasher = DefaultHasher::new();
+    base::fingerprint(task, &base.path)?.base.hash(&mut hasher);
+    examples.to_bytes()?.hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 /// Puts the chat's instructions before every second conversation that has none of its own: the chat asks with them,
@@ -223,10 +266,10 @@ fn measured(task: &Task, job: &TuneJob) -> Result<TuneEstimate, UserError> {
 }
 
 fn estimate(task: &Task, plan: RunPlan) -> Result<Reply, UserError> {
-    let Planned { mut job, .. } = planned(task, &plan)?;
+    let Planned { mut job, print, .. } = planned(task, &plan)?;
     let estimate = measured(task, &job)?;
     settle(&mut job.settings, &estimate);
-    let view = EstimateView { plan, settings: job.settings.clone(), estimate };
+    let view = EstimateView { plan, settings: job.settings.clone(), estimate, print };
     task.show(task.ctx.stamp(), Change::Estimate(Box::new(view)));
     Ok(Reply::Estimate(Box::new((job.settings, estimate))))
 }
@@ -245,8 +288,10 @@ fn begin(
     if name.is_empty() {
         return Err(UserError::user("The adapter has no name.", "Type a few words."));
     }
-    let Planned { dataset, base, mut job, secrets, label, learnt_from } = planned(task, plan)?;
-    let known = estimated.filter(|known| known.plan == *plan).map(|known| &known.settings);
+    let planned = planned(task, plan)?;
+    let Planned { dataset, base, mut job, secrets, label, made_of, passed_on, print } = planned;
+    let known = estimated.filter(|known| known.plan == *plan && known.print == print);
+    let known = known.map(|known| &known.settings);
     job.settings = match known {
         // What the user was shown is what is done.
         Some(settings) => settings.clone(),
@@ -267,8 +312,16 @@ fn begin(
         job: &to_json(&kept)?,
         examples: &examples.to_bytes()?,
         label,
-        learnt_from,
+        learnt_from: [made_of.as_slice(), &passed_on].concat(),
     })?;
+    let gone = |(source, change)| change == SourceChange::Gone && made_of.contains(&source);
+    if task.vault().run_sources(id)?.into_iter().any(gone) {
+        task.vault().remove_run(id)?;
+        return Err(UserError::user(
+            "Something that this run was to learn from was deleted while it was being prepared.",
+            "Start it again: it learns from what is there now.",
+        ));
+    }
     task.audit(None, "A training run was begun.", true);
     begun(task, id, kept, base, job, None)
 }
@@ -320,19 +373,32 @@ fn begun(
     Ok(Begun { shown, kept, base, job, checkpoint })
 }
 
-/// Trains, keeps what comes of it, and has it at hand at once.
+/// How a run's training ended.
+enum Trained {
+    Finished(Box<(Tuned, Begun)>),
+    Paused,
+    /// It would fail again.
+    Failed(UserError),
+}
+
+/// Trains, keeps what comes of it, and has it at hand at once. What another day may mend leaves the run paused, with its
+/// checkpoint.
 async fn go(task: Task, begun: Begun) -> Result<Reply, UserError> {
     let id = begun.shown.id;
     let _going = task.room.at_hand.run_goes_on(id);
     let trained = task.blocking(move |task| train(task, begun)).await;
     let (tuned, begun) = match trained {
-        Ok(Some(finished)) => finished,
-        Ok(None) => {
+        Ok(Trained::Finished(finished)) => *finished,
+        Ok(Trained::Paused) => {
             settle_state(&task, id, Kept::Paused, None).await?;
             return Ok(Reply::Paused(id));
         }
-        Err(error) => {
+        Ok(Trained::Failed(error)) => {
             settle_state(&task, id, Kept::Failed, Some(error.message.clone())).await?;
+            return Err(error);
+        }
+        Err(error) => {
+            settle_state(&task, id, Kept::Paused, None).await?;
             return Err(error);
         }
     };
@@ -342,8 +408,18 @@ async fn go(task: Task, begun: Begun) -> Result<Reply, UserError> {
     let adapter = task
         .blocking(move |task| keep(task, id, &name, &base, &tuned).map(|adapter| (adapter, tuned)))
         .await;
-    let (adapter, tuned) = adapter?;
-    adapters::give_if_fitting(&task, adapter, file, &path).await?;
+    let (adapter, tuned) = match adapter {
+        Ok(kept) => kept,
+        Err(error) => {
+            // Its last checkpoint has everything.
+            settle_state(&task, id, Kept::Paused, None).await?;
+            return Err(error);
+        }
+    };
+    // The adapter is kept whether the model takes it or not.
+    if let Err(error) = adapters::give_if_fitting(&task, adapter, file, &path).await {
+        task.show_async(Change::Notice(NoticeKind::Error(error))).await;
+    }
     let examining = RunView { state: RunState::Examining, secs_left: None, ..shown };
     task.show_async(Change::Run(examining)).await;
     // The adapter is there whatever becomes of its report.
@@ -356,16 +432,30 @@ async fn go(task: Task, begun: Begun) -> Result<Reply, UserError> {
     Ok(Reply::Tuned(adapter))
 }
 
-fn train(task: &Task, mut begun: Begun) -> Result<Option<(Tuned, Begun)>, UserError> {
+fn train(task: &Task, mut begun: Begun) -> Result<Trained, UserError> {
     let rules = rules(task)?;
     let mut watcher = Watcher::new(task, rules, begun.shown.clone());
     let outcome = task.ctx.tuner.tune(&begun.job, begun.checkpoint.as_ref(), &mut watcher);
     watcher.flush();
     begun.shown = watcher.into_view();
-    match outcome? {
-        TuneOutcome::Finished(tuned) => Ok(Some((tuned, begun))),
-        TuneOutcome::Paused | TuneOutcome::Cancelled => Ok(None),
+    match outcome {
+        Ok(TuneOutcome::Finished(tuned)) => Ok(Trained::Finished(Box::new((tuned, begun)))),
+        Ok(TuneOutcome::Paused | TuneOutcome::Cancelled) => Ok(Trained::Paused),
+        Err(error) if fails_again(&error) => Ok(Trained::Failed(error.into())),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a run that failed so would fail so whenever it is resumed. A model's file that is not there, too little memory
+/// or a full disk are not of this kind.
+fn fails_again(error: &TuneError) -> bool {
+    matches!(
+        error,
+        TuneError::Setting { .. }
+            | TuneError::NothingToLearn
+            | TuneError::Example { .. }
+            | TuneError::Diverged { .. }
+    )
 }
 
 fn keep(
@@ -452,7 +542,9 @@ impl From<TuneError> for UserError {
                 message,
                 "Close other programs, or choose a smaller model, shorter samples or smaller batches.",
             ),
-            TuneError::Checkpoint { .. } => Self::input(message, "Start the run anew."),
+            TuneError::Checkpoint { .. } => {
+                Self::input(message, "Put the model's file back as it was, or start the run anew.")
+            }
             TuneError::Keeping { .. } => Self::system(message, "Make room on the disk and resume."),
             TuneError::Diverged { .. } => Self::user(message, "Lower the learning rate."),
             TuneError::Cancelled => Self::cancelled("The work was stopped."),

@@ -1,11 +1,17 @@
 //! Fine-tuning as a shell sees it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hearth_session::{
-    AdapterChoice, AdapterId, Budget, Command, DatasetId, DocumentQuery, ErrorKind, FakeTuner,
-    Power, Recipe, Reply, RunPlan, RunState, Session, Settings, SourceFilter, Template,
-    TuneCommand, TuneRules, TuneSettings, UserError, Wait,
+    AdapterChoice, AdapterId, Budget, Command, Conversations, DatasetId, DocumentQuery, ErrorKind,
+    FakeBackend, FakeTuner, Power, Rating, Recipe, Reply, RunPlan, RunState, Session, Settings,
+    SourceFilter, Template, TuneCommand, TuneRules, TuneSettings, UserError, Wait,
 };
 
 use crate::stage::{Setting, Stage, passphrase, run, until};
@@ -143,6 +149,72 @@ fn a_run_is_paused_resumed_and_ends_as_it_would_have() {
 }
 
 #[test]
+fn a_failure_that_passes_leaves_a_run_to_be_resumed() {
+    static SHORT: AtomicBool = AtomicBool::new(true);
+    let tuner = FakeTuner::default().with_memory_short_while(&SHORT);
+    let stage = Setting { tuner, ..Setting::default() }.open();
+    let dataset = stage.examples();
+    let start = TuneCommand::StartRun { name: "Big".into(), plan: plan(dataset) };
+    let error = stage.tune(start).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::System, "{error:?}");
+    let run = stage.view().tuning.runs[0].clone();
+    assert_eq!((run.state, run.ticket), (RunState::Paused, None));
+    SHORT.store(false, Ordering::Relaxed);
+    let Reply::Tuned(_) = stage.tune(TuneCommand::ResumeRun(run.id)).unwrap() else { panic!() };
+}
+
+#[test]
+fn a_comparison_that_is_closed_stays_closed() {
+    let backend =
+        FakeBackend::new(|_| "word ".repeat(2000)).with_token_delay(Duration::from_millis(1));
+    let stage = Setting { backend, ..Setting::default() }.open();
+    let compare = TuneCommand::Compare { text: "Who are you?".into(), sides: vec![Vec::new()] };
+    let going = stage.handle.start(Command::Tune(compare)).unwrap();
+    until(&stage.handle, "an answer", |view| {
+        view.tuning.comparison.as_ref().is_some_and(|shown| !shown.sides[0].text.is_empty())
+    });
+    stage.tune(TuneCommand::CloseComparison).unwrap();
+    going.wait(&mut |_| {}).unwrap();
+    assert!(stage.view().tuning.comparison.is_none());
+}
+
+#[test]
+fn a_conversation_passes_on_what_its_adapter_learnt_and_its_end_shows() {
+    let stage = Setting::default().open();
+    stage.ask();
+    let first = stage.trained(&plan(stage.examples()));
+    stage.tune(TuneCommand::AcceptAdapter { adapter: first, anyway: true }).unwrap();
+    stage
+        .tune(TuneCommand::UseInConversation { conversation: None, adapters: once(first) })
+        .unwrap();
+    stage.ask();
+    let talk = stage.view().conversation.clone().unwrap();
+    let turn = talk.turns.last().unwrap().id;
+    stage.tune(TuneCommand::RateTurn { turn, rating: Rating::Good }).unwrap();
+    let recipe = Recipe {
+        template: Template::Plain,
+        sources: Vec::new(),
+        conversations: Conversations::Rated,
+        ..Recipe::default()
+    };
+    let save = TuneCommand::SaveDataset { id: None, name: "Talks".into(), recipe };
+    let Reply::Dataset(talks) = stage.tune(save).unwrap() else { panic!() };
+    let second = stage.trained(&plan(talks));
+    let sources = |id| {
+        let view = stage.view();
+        let adapter = view.tuning.adapters.iter().find(|adapter| adapter.id == id).unwrap();
+        (adapter.sources, adapter.sources_gone)
+    };
+    // The conversation, and the file that the first adapter learnt from.
+    assert_eq!(sources(second), (2, 0));
+    let lines = stage.view().tuning.datasets.iter().find(|set| set.id != talks).unwrap().id;
+    stage.tune(TuneCommand::RemoveDataset(lines)).unwrap();
+    assert_eq!((sources(first), sources(second)), ((1, 1), (2, 1)));
+    stage.run(Command::DeleteConversation(talk.id)).unwrap();
+    assert_eq!(sources(second), (2, 2));
+}
+
+#[test]
 fn locking_pauses_a_run_and_another_day_it_goes_on() {
     let tuner = FakeTuner::default().with_step_delay(Duration::from_millis(30));
     let dir = tempfile::tempdir().unwrap();
@@ -247,6 +319,12 @@ fn an_adapter_that_remembers_too_much_is_refused_until_the_user_insists() {
     assert!(!stage.view().tuning.adapters[0].accepted);
     stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: true }).unwrap();
     assert!(stage.view().tuning.adapters[0].accepted);
+    // Nor is what was found forgotten with the run.
+    let run = stage.view().tuning.runs[0].id;
+    stage.tune(TuneCommand::RemoveRun(run)).unwrap();
+    stage.tune(TuneCommand::ExamineAdapter(adapter)).unwrap();
+    stage.tune(TuneCommand::RetireAdapter(adapter)).unwrap();
+    stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: false }).unwrap_err();
 }
 
 #[test]
@@ -291,12 +369,16 @@ fn adapters_go_out_and_come_in_and_merge() {
     assert_eq!(names, ["Back", "Harbour"]);
     assert!(view.tuning.adapters.iter().all(|adapter| adapter.loaded));
     stage.tune(TuneCommand::RenameAdapter(back, "Returned".into())).unwrap();
+    let unexamined = stage.tune(TuneCommand::AcceptAdapter { adapter: back, anyway: false });
+    assert!(unexamined.unwrap_err().message.contains("examined"));
+    stage.tune(TuneCommand::ExamineAdapter(back)).unwrap();
+    stage.tune(TuneCommand::AcceptAdapter { adapter: back, anyway: false }).unwrap();
     let choice = AdapterChoice { adapter: back, strength: 0.7 };
     let path = stage.dir.path().join("merged.gguf");
-    let Reply::Model(model) = stage.tune(TuneCommand::MergeAdapter { choice, path }).unwrap()
-    else {
-        panic!()
-    };
+    let merge = || TuneCommand::MergeAdapter { choice, path: path.clone() };
+    let Reply::Model(model) = stage.tune(merge()).unwrap() else { panic!() };
+    let over = stage.tune(merge()).unwrap_err();
+    assert!(over.message.contains("is the model"), "{over:?}");
     let merged = stage.view().models.models.iter().find(|m| m.id == Some(model)).unwrap().clone();
     assert!(!merged.public && merged.name.contains("Returned"), "{merged:?}");
 }
