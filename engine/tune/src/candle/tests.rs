@@ -5,6 +5,7 @@ use hearth_engine_api::LoraSettings;
 use hearth_engine_candle::models::{Architecture, LocalLayers};
 
 use super::*;
+use crate::CpuLearner;
 
 mod bases;
 
@@ -215,6 +216,43 @@ fn adapters_of_other_models_are_refused() {
     }
 }
 
+/// Two implementations that share nothing but the weights.
+#[test]
+fn the_processors_own_passes_come_to_the_same() {
+    for config in families() {
+        let folder = tempfile::tempdir().unwrap();
+        tensors(&config, folder.path());
+        agree(&config.architecture.to_string(), folder.path(), None);
+        agree("dropout", folder.path(), Some(Dropout { share: 0.3, seed: 9 }));
+    }
+    let config = DecoderConfig { kv_heads: 2, ..DecoderConfig::llama(VOCAB, 256, 4, 256, 64) };
+    for format in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::F16] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base.gguf");
+        gguf(&config, format, &path);
+        agree(&format!("{format:?}"), &path, None);
+    }
+}
+
+fn agree(name: &str, path: &Path, dropout: Option<Dropout>) {
+    let mut ours = load(path);
+    let checkpoint = Checkpoint::open(path).unwrap();
+    let team = hearth_engine_kernels::Team::new(2).unwrap();
+    let precision = hearth_engine_api::Precision::F32;
+    let adapter = ours.adapter().clone();
+    let mut theirs = CpuLearner::load(&checkpoint, adapter, precision, false, team).unwrap();
+    let one = ours.losses(&batch(), 0.5, &mut breathe).unwrap();
+    let other = theirs.losses(&batch(), 0.5, &mut breathe).unwrap();
+    close(&other, &one, &format!("{name}: losses"));
+    let (sum, slopes) = gradients(&mut ours, dropout);
+    let mut other = slopes.zeros_like();
+    let other_sum = theirs.backward(&batch(), dropout, &mut other, &mut breathe).unwrap();
+    assert!((sum - other_sum).abs() < 1e-4 * sum.max(1.0), "{name}: {sum} {other_sum}");
+    for (place, (one, other)) in slopes.parameters().zip(other.parameters()).enumerate() {
+        close(other, one, &format!("{name}: gradient {place}"));
+    }
+}
+
 /// The product alone, in 64-bit floats, where differences show more digits.
 #[test]
 fn a_frozen_product_has_the_slope_it_says() {
@@ -331,5 +369,5 @@ fn close(got: &[f32], expected: &[f32], what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let gap = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(gap < 2e-5 * largest.max(1.0), "{what}: off by {gap} of {largest}");
+    assert!(gap < 5e-5 * largest.max(1.0), "{what}: off by {gap} of {largest}");
 }
