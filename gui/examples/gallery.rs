@@ -27,6 +27,7 @@ fn main() -> eframe::Result {
             (view, key.map_or(Screen::Plugins, Screen::Panel))
         }
         "models" => (views::full(), Screen::Models),
+        "training" => (views::training(), Screen::Tuning),
         "activity" => (views::full(), Screen::Activity),
         "news" => (views::news(), Screen::Library),
         _ => (views::full(), Screen::Library),

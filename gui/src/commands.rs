@@ -32,6 +32,12 @@ pub(crate) enum Purpose {
     Library,
     /// A question of the chat.
     Ask,
+    /// Clears the field when the examples are there.
+    ImportExamples,
+    /// Clears the field when the adapter is there.
+    ImportAdapter,
+    /// Says what was written to a file.
+    Written(&'static str),
     /// Leads to the panel that this run opens.
     Run(PluginId),
 }

@@ -7,6 +7,8 @@ mod main_job;
 mod screens;
 #[path = "it/stage.rs"]
 mod stage;
+#[path = "it/training.rs"]
+mod training;
 #[path = "../examples/gallery/views.rs"]
 #[allow(dead_code, reason = "the gallery shows more than the tests ask for")]
 mod views;

@@ -322,6 +322,7 @@ pub(crate) fn conversation(answering: bool) -> ConversationView {
             tokens: 12,
             tokens_per_sec: 9.4,
         }),
+        adapters: Vec::new(),
     }
 }
 
@@ -389,6 +390,7 @@ pub(crate) fn plugins() -> Vec<PluginView> {
             running: None,
             progress: None,
             settings: BTreeMap::new(),
+            adapters: Vec::new(),
         })
         .collect()
 }
@@ -519,4 +521,102 @@ fn activity() -> Vec<AuditRow> {
             allowed: n % 3 != 0,
         })
         .collect()
+}
+
+/// A vault in which one adapter is in use, one is refused, and a run goes on.
+pub(crate) fn training() -> View {
+    let report = |exposure: f32| AdapterReport {
+        held_out: Some((3.412, 2.604)),
+        general: Some((3.101, 3.188)),
+        memory: Some(MemoryReport { exposure_bits: vec![0.4, exposure], most_bits: 10.0 }),
+        answers: vec![AnswerPair {
+            question: "Write a short mail that moves tomorrow's meeting to Friday.".into(),
+            without: "Dear Sir or Madam, I am writing to inform you that the meeting is moved."
+                .into(),
+            with: "Hi all, tomorrow does not work for me. Friday at ten? I bring the honey. A."
+                .into(),
+        }],
+    };
+    let adapter = |n: i64, name: &str, accepted: bool, exposure: f32| AdapterView {
+        id: AdapterId(n),
+        name: name.into(),
+        base: "Hearth starter".into(),
+        base_model: Some(None),
+        loaded: true,
+        accepted,
+        sources: 212,
+        sources_changed: 0,
+        sources_gone: u64::from(accepted) * 3,
+        dataset: Some(DatasetId(1)),
+        run: Some(TuneRunId(n)),
+        bytes: 1_240_000,
+        created_secs: 1_790_000_000,
+        report: Some(Arc::new(report(exposure))),
+    };
+    let dataset = DatasetView {
+        id: DatasetId(1),
+        name: "My mail".into(),
+        recipe: Arc::new(Recipe {
+            template: Template::WriteLikeMe { me: vec!["ada@example.org".into()] },
+            ..Recipe::default()
+        }),
+    };
+    let adapters = vec![adapter(1, "My manner", true, 1.2), adapter(2, "My secrets", false, 8.9)];
+    let preview = PreviewView {
+        recipe: Arc::clone(&dataset.recipe).as_ref().clone(),
+        report: Report::default(),
+        train: 190,
+        held_out: 22,
+        tokens: 48_200,
+        learnt_tokens: 21_900,
+        lengths: vec![(32, 4), (64, 31), (128, 90), (256, 60), (512, 27)],
+        samples: vec![SampleView {
+            titles: vec!["Re: Tuesday's tasting".into()],
+            held_out: false,
+            tokens: 84,
+            pieces: vec![
+                ("Who brings what on Tuesday? I have the table.".into(), false),
+                ("I can bring two jars of the lime honey and the good spoons.".into(), true),
+            ],
+        }],
+    };
+    View {
+        tuning: Arc::new(TuningView {
+            datasets: Arc::new(vec![dataset]),
+            preview: Some(Arc::new(preview)),
+            runs: Arc::new(vec![run()]),
+            new_conversations: vec![AdapterChoice { adapter: AdapterId(1), strength: 0.8 }],
+            adapters: Arc::new(adapters),
+            ..TuningView::default()
+        }),
+        ..full()
+    }
+}
+
+/// A run that goes on.
+pub(crate) fn run() -> RunView {
+    let step = |n: u16| TuneStep {
+        step: u32::from(n),
+        loss: 2.4 + 1.2 / (1.0 + f32::from(n) / 12.0) + 0.05 * f32::from(n % 3),
+        held_out_loss: n.is_multiple_of(20).then(|| 2.6 + 0.8 / (1.0 + f32::from(n) / 14.0)),
+        learning_rate: 1e-3,
+        gradient_norm: 0.8,
+        tokens: u64::from(n) * 4096,
+        tokens_per_sec: 2310.0,
+        secs: f32::from(n) * 1.7,
+    };
+    RunView {
+        id: TuneRunId(3),
+        name: "Answers from my notes".into(),
+        dataset: "My notes".into(),
+        base: "Hearth starter".into(),
+        state: RunState::Running,
+        ticket: Some(Ticket(31)),
+        settings: TuneSettings::default(),
+        steps: Arc::new((1..=120).map(step).collect()),
+        total_steps: Some(400),
+        secs_left: Some(480.0),
+        sources_gone: 0,
+        started_secs: 1_790_000_000,
+    }
 }

@@ -184,6 +184,11 @@ fn done(app: &mut App, ticket: Ticket, reply: Reply) {
             app.model.models.inspected = None;
             app.model.models.path.clear();
         }
+        (Some(Purpose::ImportExamples), _) => app.model.tuning.import_path.clear(),
+        (Some(Purpose::ImportAdapter), _) => app.model.tuning.adapter_path.clear(),
+        (Some(Purpose::Written(what)), _) => {
+            app.model.toast(Tone::Good, format!("{what} was written"), "It is not encrypted.");
+        }
         (Some(Purpose::ChangePassphrase), _) => {
             app.model.passphrase_change = None;
             app.model.toast(Tone::Good, "The passphrase was changed", "");

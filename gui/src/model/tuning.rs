@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::types::{
     AdapterChoice, AdapterId, DatasetId, DocumentKind, FolderId, ModelId, Recipe, Template,
+    TuneRules, View,
 };
 
 /// A part of the training page.
@@ -28,6 +29,13 @@ pub(crate) struct TuningState {
     pub(crate) run: Option<hearth_session::TuneRunId>,
     pub(crate) open: Option<AdapterId>,
     pub(crate) remove: Option<AdapterId>,
+    pub(crate) rename: Option<(AdapterId, String)>,
+    /// The run that is to be forgotten, once that is confirmed.
+    pub(crate) forget: Option<hearth_session::TuneRunId>,
+    /// The form of a new run is open though there are runs.
+    pub(crate) planning: bool,
+    /// The rules while one of them is being dragged.
+    pub(crate) rules: Option<TuneRules>,
     pub(crate) compare: CompareDraft,
     pub(crate) import_path: String,
     pub(crate) adapter_path: String,
@@ -40,6 +48,8 @@ pub(crate) struct DatasetDraft {
     pub(crate) name: String,
     pub(crate) kind: DraftTemplate,
     pub(crate) me: String,
+    /// Whether it was asked who wrote most.
+    pub(crate) authors_asked: bool,
     pub(crate) folders: BTreeSet<FolderId>,
     pub(crate) kinds: BTreeSet<DocumentKind>,
     pub(crate) author: String,
@@ -80,13 +90,22 @@ impl DraftTemplate {
 pub(crate) struct PlanDraft {
     pub(crate) name: String,
     pub(crate) dataset: Option<DatasetId>,
-    pub(crate) base: Option<ModelId>,
+    /// The model that learns, `Some(None)` being the bundled one; the loaded one unless another is chosen.
+    pub(crate) base: Option<Option<ModelId>>,
     pub(crate) minutes: f32,
     pub(crate) exact: bool,
     pub(crate) rank: u32,
     pub(crate) learning_rate: f32,
     pub(crate) sequence_tokens: u32,
     pub(crate) export_path: String,
+}
+
+impl PlanDraft {
+    /// The model that learns; `None` is the bundled one.
+    pub(crate) fn base(&self, view: &View) -> Option<ModelId> {
+        let loaded = || view.models.loaded.as_ref().and_then(|loaded| loaded.id);
+        self.base.unwrap_or_else(loaded)
+    }
 }
 
 impl Default for PlanDraft {

@@ -9,8 +9,11 @@ use crate::{
     commands::{Intent, Outbox},
     icons,
     model::{Model, Screen},
+    panels::tuning,
     theme::{Palette, muted, small, space, strong},
-    types::{Answering, Command, ConversationView, View},
+    types::{
+        AdapterChoice, Answering, Command, ConversationId, ConversationView, TuneCommand, View,
+    },
     widgets::{
         Row, bar, centred_column, danger, empty, ghost, icon_button, line, primary, row, secondary,
     },
@@ -43,7 +46,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         });
     egui::CentralPanel::no_frame().frame(Frame::new().fill(p.ground)).show(ui, |ui| {
         match conversation {
-            Some(conversation) => talk(ui, conversation, model, out),
+            Some(conversation) => talk(ui, view, conversation, model, out),
             None => fresh(ui, view, model, out),
         }
     });
@@ -93,6 +96,12 @@ fn list(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
 }
 
 fn fresh(ui: &mut Ui, view: &View, model: &Model, out: &mut Outbox) {
+    if model.chat.asked.is_none() && view.models.loaded.is_some() {
+        centred_column(ui, COLUMN, |ui| {
+            ui.add_space(space::S);
+            adapters(ui, view, &view.tuning.new_conversations, None, out);
+        });
+    }
     if let Some(asked) = &model.chat.asked {
         centred_column(ui, COLUMN, |ui| {
             ui.add_space(space::L);
@@ -113,10 +122,18 @@ fn fresh(ui: &mut Ui, view: &View, model: &Model, out: &mut Outbox) {
     });
 }
 
-fn talk(ui: &mut Ui, conversation: &ConversationView, model: &mut Model, out: &mut Outbox) {
+fn talk(
+    ui: &mut Ui,
+    view: &View,
+    conversation: &ConversationView,
+    model: &mut Model,
+    out: &mut Outbox,
+) {
     centred_column(ui, COLUMN, |ui| {
         ui.add_space(space::S);
         heading(ui, conversation, model, out);
+        let id = Some(conversation.id);
+        adapters(ui, view, &conversation.adapters, id, out);
     });
     // The column stays where the composer's is.
     ui.spacing_mut().scroll.floating_allocated_width = 0.0;
@@ -182,6 +199,23 @@ fn heading(ui: &mut Ui, conversation: &ConversationView, model: &mut Model, out:
             }
         });
     });
+}
+
+/// The adapters that answers are made with; a click chooses others.
+fn adapters(
+    ui: &mut Ui,
+    view: &View,
+    now: &[AdapterChoice],
+    conversation: Option<ConversationId>,
+    out: &mut Outbox,
+) {
+    let what = match conversation {
+        Some(_) => "What this conversation is answered with, from the next answer on.",
+        None => "What every new conversation is answered with.",
+    };
+    if let Some(adapters) = tuning::choice_line(ui, view, now, what, "Answers with") {
+        out.send(Command::Tune(TuneCommand::UseInConversation { conversation, adapters }));
+    }
 }
 
 /// The answer under way, with its figures.

@@ -7,7 +7,7 @@ use egui::{Align, Layout, Ui};
 use crate::{
     commands::{DialogFor, Intent, Outbox, Purpose},
     icons,
-    model::{Model, Tone},
+    model::{Model, Screen, Tone},
     theme::{Palette, icon, muted, small, space, strong},
     types::{Command, MemoryEstimate, ModelId, ModelInfo, View},
     widgets::{
@@ -31,6 +31,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             for entry in &view.models.models {
                 model_card(ui, view, entry, out);
             }
+            own_ways(ui, view, out);
             section(
                 ui,
                 "Add a model",
@@ -82,6 +83,34 @@ fn loaded(ui: &mut Ui, view: &View, out: &mut Outbox) {
         if loaded.id.is_none() {
             demonstration(ui);
         }
+    });
+}
+
+/// Leads to training.
+fn own_ways(ui: &mut Ui, view: &View, out: &mut Outbox) {
+    if view.models.loaded.is_none() {
+        return;
+    }
+    card(ui, |ui| {
+        ui.horizontal(|ui| {
+            ui.label(icon(icons::GRADUATION, 24.0).color(Palette::of(ui).ember));
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 1.0;
+                ui.label(strong("Teach it your own ways"));
+                let adapters = view.tuning.adapters.len() as u64;
+                let text = if adapters == 0 {
+                    "It can learn from your mail, notes and code, on this machine.".to_owned()
+                } else {
+                    format!("You have {}.", words::count(adapters, "adapter"))
+                };
+                ui.label(small(ui, text));
+            });
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if secondary(ui, icons::FLAME, "Go to training").clicked() {
+                    out.go(Screen::Tuning);
+                }
+            });
+        });
     });
 }
 

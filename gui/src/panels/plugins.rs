@@ -10,9 +10,9 @@ use crate::{
     commands::{DialogFor, Intent, Outbox},
     icons,
     model::{Model, Screen, Tone},
-    panels::library::lead,
+    panels::{library::lead, tuning},
     theme::{Palette, icon, muted, small, space, strong},
-    types::{Command, Focus, PluginView, View},
+    types::{Capability, Command, Focus, Grant, PluginView, TuneCommand, View},
     widgets::{
         badge, banner, bar, card, empty, ghost, icon_button, page, path_row, primary,
         primary_enabled, secondary,
@@ -46,7 +46,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                 );
             }
             for plugin in view.plugins.iter() {
-                ui.push_id(plugin.id.as_str(), |ui| plugin_card(ui, plugin, model, out));
+                ui.push_id(plugin.id.as_str(), |ui| plugin_card(ui, view, plugin, model, out));
                 ui.add_space(space::XS);
             }
         },
@@ -76,7 +76,7 @@ fn install_form(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
     ui.add_space(space::S);
 }
 
-fn plugin_card(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {
+fn plugin_card(ui: &mut Ui, view: &View, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {
     card(ui, |ui| {
         head(ui, plugin, out);
         if let Some(reason) = &plugin.suspended {
@@ -84,6 +84,7 @@ fn plugin_card(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Ou
         }
         running(ui, plugin, out);
         commands(ui, plugin, out);
+        personal(ui, view, plugin, out);
         below(ui, plugin, model, out);
     });
 }
@@ -169,6 +170,21 @@ fn commands(ui: &mut Ui, plugin: &PluginView, out: &mut Outbox) {
             }
         }
     });
+}
+
+/// The adapters of a plugin that may use the user's own model.
+fn personal(ui: &mut Ui, view: &View, plugin: &PluginView, out: &mut Outbox) {
+    let granted = |grant: &Grant| grant.capabilities.contains(&Capability::PersonalModel);
+    if !plugin.grant.as_ref().is_some_and(granted) {
+        return;
+    }
+    let name = words::plain(&plugin.manifest.name);
+    let what =
+        format!("What {name} gets when it asks for your own model. What it makes is private.");
+    if let Some(adapters) = tuning::choice_line(ui, view, &plugin.adapters, &what, "Works with") {
+        let plugin = plugin.id.clone();
+        out.send(Command::Tune(TuneCommand::UseInPlugin { plugin, adapters }));
+    }
 }
 
 fn below(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {

@@ -1,6 +1,7 @@
 //! Training: adapters, the runs that make them, and the data they are made of.
 
 mod adapters;
+mod chooser;
 mod compare;
 mod data;
 mod editor;
@@ -18,7 +19,7 @@ use crate::{
     widgets::{page, primary, secondary},
 };
 
-pub(crate) use adapters::{chooser, names};
+pub(crate) use chooser::choice_line;
 
 /// The page.
 pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {

@@ -53,6 +53,21 @@ pub(crate) fn icon_button(ui: &mut Ui, glyph: &str, label: &str) -> Response {
     response.on_hover_text(label).accessible_name(label)
 }
 
+/// An icon that is switched on and off; `label` is its name and its tooltip.
+pub(crate) fn icon_toggle(ui: &mut Ui, glyph: &str, label: &str, on: bool) -> Response {
+    let p = Palette::of(ui);
+    let response = ui
+        .scope(|ui| {
+            let clear = Color32::TRANSPARENT;
+            let (rest, ink) = if on { (p.ember_soft, p.ember) } else { (clear, p.muted) };
+            tint(ui, [rest, p.raised, ink, clear]);
+            ui.spacing_mut().button_padding = vec2(6.0, 4.0);
+            ui.add(Button::new(icon(glyph, 17.0)).selected(on).min_size(vec2(28.0, 28.0)))
+        })
+        .inner;
+    response.on_hover_text(label).accessible_name(label)
+}
+
 /// `colors`: at rest, under the pointer, text, edge.
 fn painted(ui: &mut Ui, enabled: bool, glyph: &str, label: &str, colors: [Color32; 4]) -> Response {
     let response = ui

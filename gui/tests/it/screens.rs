@@ -6,8 +6,8 @@ use egui::{Key, Modifiers};
 use egui_kittest::kittest::NodeT as _;
 use hearth_gui::Screen;
 use hearth_session::{
-    Capability, Command, ConversationView, DocumentId, ErrorKind, FolderId, PanelNode, Ticket,
-    UserError, ValueId, VaultState, View,
+    AdapterId, Capability, Command, ConversationView, DocumentId, ErrorKind, FolderId, PanelNode,
+    Ticket, TuneCommand, UserError, ValueId, VaultState, View,
 };
 
 use crate::{
@@ -342,6 +342,70 @@ fn what_plugins_did_is_listed() {
 }
 
 #[test]
+fn an_adapter_that_remembers_too_much_is_accepted_only_against_a_warning() {
+    let (mut window, fake) = window(views::training());
+    window.show(Screen::Tuning);
+    assert!(window.reads("It remembers single secrets"));
+    assert!(!window.has("Accept My secrets"));
+    window.click("Accept My secrets anyway");
+    let Command::Tune(TuneCommand::AcceptAdapter { adapter, anyway }) = last(&fake) else {
+        panic!("not accepted")
+    };
+    assert_eq!((adapter, anyway), (AdapterId(2), true));
+}
+
+#[test]
+fn an_adapter_is_renamed_and_its_stale_sources_are_said() {
+    let (mut window, fake) = window(views::training());
+    window.show(Screen::Tuning);
+    assert!(window.reads("3 texts it learnt from were deleted since."));
+    window.click("Rename My manner");
+    window.write("New name of the adapter", ", 2026");
+    window.press(Modifiers::NONE, Key::Enter);
+    let Command::Tune(TuneCommand::RenameAdapter(id, name)) = last(&fake) else {
+        panic!("not renamed")
+    };
+    assert_eq!((id, name.contains("2026")), (AdapterId(1), true));
+}
+
+#[test]
+fn a_run_says_how_it_goes_and_is_not_thrown_away_by_one_click() {
+    let (mut window, fake) = window(views::training());
+    window.show(Screen::Tuning);
+    window.click("Train (running)");
+    assert!(window.reads("step 120 of 400"));
+    assert!(window.reads("about 8 minutes left"));
+    assert!(window.reads("2310 tokens a second"));
+    window.click("Pause");
+    assert!(matches!(last(&fake), Command::Tune(TuneCommand::PauseRun(_))));
+    window.click("Forget the run Answers from my notes");
+    assert!(sent_nothing(&fake), "it asks first");
+    window.click("Forget it");
+    assert!(matches!(last(&fake), Command::Tune(TuneCommand::RemoveRun(_))));
+    window.click("New run");
+    assert!(!window.is_enabled("Start training"), "one at a time");
+}
+
+#[test]
+fn a_plugin_gets_the_adapters_that_its_user_chooses() {
+    let mut view = views::training();
+    let mut plugins = Vec::clone(&view.plugins);
+    let plugin = &mut plugins[0];
+    let grant = plugin.grant.as_mut().unwrap();
+    grant.capabilities.insert(Capability::PersonalModel);
+    let name = plugin.id.clone();
+    view.plugins = Arc::new(plugins);
+    let (mut window, fake) = window(view);
+    window.show(Screen::Plugins);
+    window.click("Works with the model as it is");
+    window.click("My manner");
+    let Command::Tune(TuneCommand::UseInPlugin { plugin, adapters }) = last(&fake) else {
+        panic!("not chosen")
+    };
+    assert_eq!((plugin, adapters.len()), (name, 1));
+}
+
+#[test]
 fn every_control_has_a_name() {
     let key = views::full().panels[0].key.clone();
     let screens = [
@@ -350,36 +414,56 @@ fn every_control_has_a_name() {
         Screen::Plugins,
         Screen::Panel(key),
         Screen::Models,
+        Screen::Tuning,
         Screen::Activity,
     ];
     // The markdown library draws blocks of code by itself.
     let mut talk = views::conversation(true);
     talk.turns.retain(|turn| !turn.text.contains("```"));
-    let view = View { conversation: Some(Arc::new(talk)), ..views::news() };
+    let view = View {
+        conversation: Some(Arc::new(talk)),
+        tuning: views::training().tuning,
+        ..views::news()
+    };
     let (mut window, _) = window(view);
     for screen in screens {
         window.show(screen.clone());
-        let root = window.0.root();
-        let mut nodes = vec![root];
-        while let Some(node) = nodes.pop() {
-            let inner = node.accesskit_node();
-            let clickable = matches!(
+        all_named(&window, &format!("{screen:?}"));
+    }
+    window.show(Screen::Tuning);
+    for tab in ["Train (running)", "New run", "More settings", "Rules for all runs", "Data"] {
+        window.click(tab);
+        all_named(&window, tab);
+    }
+    window.click("Change My mail");
+    all_named(&window, "a dataset being changed");
+}
+
+fn all_named(window: &Window, shown: &str) {
+    use egui::accesskit::Role;
+    let mut nodes = vec![window.0.root()];
+    while let Some(node) = nodes.pop() {
+        let inner = node.accesskit_node();
+        let clickable = matches!(
+            inner.role(),
+            Role::Button
+                | Role::CheckBox
+                | Role::ComboBox
+                | Role::MultilineTextInput
+                | Role::Slider
+                | Role::SpinButton
+                | Role::Tab
+                | Role::TextInput
+        );
+        if clickable {
+            let name = inner.label().unwrap_or_default();
+            assert!(
+                name.chars().any(char::is_alphanumeric),
+                "{shown}: a {:?} without a name, {:?}",
                 inner.role(),
-                egui::accesskit::Role::Button
-                    | egui::accesskit::Role::CheckBox
-                    | egui::accesskit::Role::Tab
-                    | egui::accesskit::Role::TextInput
-                    | egui::accesskit::Role::MultilineTextInput
+                inner.value()
             );
-            if clickable {
-                let name = inner.label().unwrap_or_default();
-                assert!(
-                    name.chars().any(char::is_alphanumeric),
-                    "{screen:?}: a {:?} without a name",
-                    inner.role()
-                );
-            }
-            nodes.extend(node.children());
         }
+        nodes.extend(node.children());
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     icons,
     model::{Model, Tone},
     theme::{Palette, icon, muted, small, strong},
-    types::{ChatTurn, Command, Speaker},
-    widgets::{area, badge, banner, ghost, icon_button, primary, tone_colors},
+    types::{ChatTurn, Command, Rating, Speaker, TuneCommand},
+    widgets::{area, badge, banner, ghost, icon_button, icon_toggle, primary, tone_colors},
     words,
 };
 
@@ -22,8 +22,9 @@ pub(super) fn show(ui: &mut Ui, turn: &ChatTurn, busy: bool, model: &mut Model, 
             assistant(ui, &turn.text, model);
             ui.horizontal(|ui| {
                 copy(ui, &turn.text, out);
+                rate(ui, turn, out);
                 if !turn.model.is_empty() {
-                    ui.label(small(ui, words::short(&turn.model, 40)));
+                    ui.label(small(ui, words::short(&turn.model, 60)));
                 }
                 if turn.stopped {
                     badge(ui, Tone::Warn, icons::STOP, "stopped before its end");
@@ -37,6 +38,21 @@ pub(super) fn show(ui: &mut Ui, turn: &ChatTurn, busy: bool, model: &mut Model, 
             });
         }
     });
+}
+
+/// What the user thinks of an answer; a second click takes it back.
+fn rate(ui: &mut Ui, turn: &ChatTurn, out: &mut Outbox) {
+    ui.spacing_mut().item_spacing.x = 2.0;
+    for (glyph, label, mark) in [
+        (icons::THUMBS_UP, "Good answer: it can be learnt", Rating::Good),
+        (icons::THUMBS_DOWN, "Bad answer", Rating::Bad),
+    ] {
+        let on = turn.rating == mark;
+        if icon_toggle(ui, glyph, label, on).clicked() {
+            let rating = if on { Rating::None } else { mark };
+            out.send(Command::Tune(TuneCommand::RateTurn { turn: turn.id, rating }));
+        }
+    }
 }
 
 fn user(ui: &mut Ui, turn: &ChatTurn, busy: bool, model: &mut Model, out: &mut Outbox) {

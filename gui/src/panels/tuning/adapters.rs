@@ -1,16 +1,19 @@
 //! Adapters: what each is, what was found out about it, where it is used.
 
-use egui::{Align, Layout, Slider, Ui};
+use egui::{Align, Key, Layout, Ui};
 
-use super::{ask, compare};
+use super::{ask, chooser::chooser, compare};
 use crate::{
-    commands::Outbox,
+    commands::{Outbox, Purpose},
     icons,
     model::{Model, PlanDraft, Tone, TuningTab},
     theme::{Palette, muted, small, space, strong},
-    types::{AdapterChoice, AdapterId, AdapterReport, AdapterView, TuneCommand, View},
+    types::{
+        AdapterChoice, AdapterFormat, AdapterReport, AdapterView, Command, MemoryReport,
+        TuneCommand, View,
+    },
     widgets::{
-        badge, banner, bullet, card, danger, empty, ghost, icon_button, path_row, primary,
+        badge, banner, bullet, card, danger, empty, ghost, icon_button, line, path_row, primary,
         secondary, section,
     },
     words,
@@ -27,12 +30,13 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             |ui| {
                 if primary(ui, icons::FLAME, "Train one").clicked() {
                     model.tuning.tab = TuningTab::Train;
+                    model.tuning.planning = true;
                 }
             },
         );
     }
     for adapter in adapters.iter() {
-        card(ui, |ui| one(ui, view, adapter, model, out));
+        ui.push_id(adapter.id.0, |ui| card(ui, |ui| one(ui, view, adapter, model, out)));
     }
     if adapters.iter().any(|adapter| adapter.loaded) {
         section(ui, "New conversations", "Answers are made with these from the first word on.");
@@ -49,10 +53,13 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
 
 fn one(ui: &mut Ui, view: &View, adapter: &AdapterView, model: &mut Model, out: &mut Outbox) {
     let open = model.tuning.open == Some(adapter.id);
+    if rename(ui, adapter, model, out) {
+        return;
+    }
     ui.horizontal(|ui| {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
-            ui.label(strong(&adapter.name).size(15.0));
+            ui.label(strong(words::short(&adapter.name, 40)).size(15.0));
             let when = words::day(adapter.created_secs, &model.zone);
             let size = words::bytes(adapter.bytes);
             ui.label(small(ui, format!("for {}, {when}, {size}", adapter.base)));
@@ -66,17 +73,23 @@ fn one(ui: &mut Ui, view: &View, adapter: &AdapterView, model: &mut Model, out: 
             if icon_button(ui, icons::EXPORT, &label).clicked() {
                 model.tuning.export = Some((adapter.id, String::new()));
             }
+            let label = format!("Rename {}", adapter.name);
+            if icon_button(ui, icons::PENCIL, &label).clicked() {
+                model.tuning.rename = Some((adapter.id, adapter.name.clone()));
+            }
             let label = if open { "Hide report" } else { "Report" };
-            if secondary(ui, "", label).clicked() {
+            let button = secondary(ui, "", label);
+            if button.accessible_name(format!("{label} of {}", adapter.name)).clicked() {
                 model.tuning.open = (!open).then_some(adapter.id);
             }
-            accept(ui, adapter, out);
+            accept(ui, view, adapter, out);
             if !adapter.loaded {
                 badge(ui, Tone::Plain, icons::CPU, "for another model")
                     .on_hover_text("Load its model to use it.");
             }
         });
     });
+    remembers(ui, view, adapter, out);
     stale(ui, adapter, model, out);
     if model.tuning.remove == Some(adapter.id) {
         ui.horizontal(|ui| {
@@ -106,12 +119,73 @@ fn one(ui: &mut Ui, view: &View, adapter: &AdapterView, model: &mut Model, out: 
     }
 }
 
-fn accept(ui: &mut Ui, adapter: &AdapterView, out: &mut Outbox) {
+/// The field for another name; whether it is shown.
+fn rename(ui: &mut Ui, adapter: &AdapterView, model: &mut Model, out: &mut Outbox) -> bool {
+    let Some((id, name)) = &mut model.tuning.rename else { return false };
+    if *id != adapter.id {
+        return false;
+    }
+    let mut over = false;
+    ui.horizontal(|ui| {
+        let field = line(ui, name, "New name of the adapter", "Name", 320.0);
+        let entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        let fine = !name.trim().is_empty();
+        if (secondary(ui, icons::CHECK, "Rename").clicked() || entered) && fine {
+            ask(out, TuneCommand::RenameAdapter(adapter.id, name.trim().to_owned()));
+            over = true;
+        }
+        over |= ghost(ui, "", "Cancel").clicked();
+    });
+    if over {
+        model.tuning.rename = None;
+    }
+    true
+}
+
+/// What an adapter remembers beyond the user's limit.
+fn too_much<'a>(view: &View, adapter: &'a AdapterView) -> Option<&'a MemoryReport> {
+    let memory = adapter.report.as_ref()?.memory.as_ref()?;
+    (memory.highest_bits() > view.tuning.rules.exposure_limit_bits).then_some(memory)
+}
+
+/// Warns of an adapter that could give single secrets away.
+fn remembers(ui: &mut Ui, view: &View, adapter: &AdapterView, out: &mut Outbox) {
+    let Some(memory) = too_much(view, adapter).filter(|_| !adapter.accepted) else { return };
+    banner(ui, Tone::Bad, icons::WARNING, |ui| {
+        ui.label(format!(
+            "It remembers single secrets: of one that was hidden among its examples it gives away {:.1} bits, and your limit is {:.1}. Whoever talks to it could draw out what stands in your documents.",
+            memory.highest_bits(),
+            view.tuning.rules.exposure_limit_bits,
+        ));
+        ui.label(small(ui, "Better: train anew for a shorter time or with more examples. Or accept it all the same, if nobody but you uses it."));
+        let label = format!("Accept {} anyway", adapter.name);
+        let button = danger(ui, icons::WARNING, "Accept anyway").accessible_name(label);
+        if button.clicked() {
+            ask(out, TuneCommand::AcceptAdapter { adapter: adapter.id, anyway: true });
+        }
+    });
+}
+
+fn accept(ui: &mut Ui, view: &View, adapter: &AdapterView, out: &mut Outbox) {
     if adapter.accepted {
-        if ghost(ui, "", "Retire").on_hover_text("Nothing may use it any longer.").clicked() {
+        let label = format!("Retire {}", adapter.name);
+        let retire = ghost(ui, "", "Retire").on_hover_text("Nothing may use it any longer.");
+        if retire.accessible_name(label).clicked() {
             ask(out, TuneCommand::RetireAdapter(adapter.id));
         }
         badge(ui, Tone::Good, icons::CHECK, "in use");
+        return;
+    }
+    if too_much(view, adapter).is_some() {
+        badge(ui, Tone::Bad, icons::WARNING, "remembers too much");
+        return;
+    }
+    if adapter.report.is_none() {
+        let label = format!("Examine {}", adapter.name);
+        let examine = primary(ui, icons::SEARCH, "Examine").accessible_name(label);
+        if examine.on_hover_text("An adapter is looked at before it is used.").clicked() {
+            ask(out, TuneCommand::ExamineAdapter(adapter.id));
+        }
         return;
     }
     let hint = "Conversations and plugins may use it from then on.";
@@ -122,23 +196,17 @@ fn accept(ui: &mut Ui, adapter: &AdapterView, out: &mut Outbox) {
 }
 
 fn stale(ui: &mut Ui, adapter: &AdapterView, model: &mut Model, out: &mut Outbox) {
-    let lost = adapter.sources_gone + adapter.sources_changed;
-    if lost == 0 {
-        return;
-    }
+    let Some(lost) = lost(adapter.sources_gone, adapter.sources_changed) else { return };
     banner(ui, Tone::Warn, icons::WARNING, |ui| {
-        ui.label(format!(
-            "{} of what it learnt {} since. That cannot be taken out of it; it can be trained anew without.",
-            words::count(lost, "document"),
-            if adapter.sources_gone > 0 { "was deleted" } else { "was changed" }
-        ));
+        ui.label(lost);
         ui.horizontal(|ui| {
             if adapter.dataset.is_some() && secondary(ui, icons::AGAIN, "Train anew").clicked() {
                 model.tuning.tab = TuningTab::Train;
+                model.tuning.planning = true;
                 model.tuning.plan = PlanDraft {
                     name: adapter.name.clone(),
                     dataset: adapter.dataset,
-                    base: adapter.base_model.flatten(),
+                    base: adapter.base_model,
                     ..PlanDraft::default()
                 };
             }
@@ -147,6 +215,23 @@ fn stale(ui: &mut Ui, adapter: &AdapterView, model: &mut Model, out: &mut Outbox
             }
         });
     });
+}
+
+/// What is no longer as an adapter learnt it, in words.
+fn lost(gone: u64, changed: u64) -> Option<String> {
+    let clause = |count: u64, what: &str| {
+        let verb = if count == 1 { "was" } else { "were" };
+        (count > 0)
+            .then(|| format!("{} it learnt from {verb} {what} since.", words::count(count, "text")))
+    };
+    let clauses: Vec<_> =
+        [clause(gone, "deleted"), clause(changed, "changed")].into_iter().flatten().collect();
+    (!clauses.is_empty()).then(|| {
+        format!(
+            "{} What it learnt cannot be taken out of it; it can be trained anew.",
+            clauses.join(" ")
+        )
+    })
 }
 
 fn report(ui: &mut Ui, view: &View, report: &AdapterReport) {
@@ -249,14 +334,14 @@ fn export(ui: &mut Ui, adapter: &AdapterView, model: &mut Model, out: &mut Outbo
             let choice = AdapterChoice { adapter, strength: 1.0 };
             Some(TuneCommand::MergeAdapter { choice, path: path.clone() })
         } else if gguf {
-            Some(export(hearth_session::AdapterFormat::Gguf))
+            Some(export(AdapterFormat::Gguf))
         } else {
-            peft.then(|| export(hearth_session::AdapterFormat::Peft))
+            peft.then(|| export(AdapterFormat::Peft))
         }
     };
     over |= command.is_some();
     if let Some(command) = command {
-        ask(out, command);
+        out.send_for(Command::Tune(command), Purpose::Written("The adapter"));
     }
     if over {
         model.tuning.export = None;
@@ -278,77 +363,23 @@ fn import(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         });
         if used {
             let path = path.trim().into();
-            ask(out, TuneCommand::ImportAdapter { path, name: None, base });
+            let import = TuneCommand::ImportAdapter { path, name: None, base };
+            out.send_for(Command::Tune(import), Purpose::ImportAdapter);
         }
     });
 }
 
-/// Adapters with their strengths, to be chosen from those that are in use; the new choice, once one is made.
-pub(crate) fn chooser(
-    ui: &mut Ui,
-    view: &View,
-    now: &[AdapterChoice],
-    salt: &str,
-) -> Option<Vec<AdapterChoice>> {
-    let usable = view.tuning.adapters.iter().filter(|adapter| adapter.accepted && adapter.loaded);
-    let mut chosen = now.to_vec();
-    let mut settled = false;
-    let mut none = true;
-    for adapter in usable {
-        none = false;
-        ui.push_id((salt, adapter.id.0), |ui| {
-            ui.horizontal(|ui| settled |= choose(ui, adapter, &mut chosen));
-        });
-    }
-    if none {
-        ui.label(muted(ui, "No adapter is in use yet: look at its report and accept it first."));
-    }
-    (settled && chosen != now).then_some(chosen)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a choice was made.
-fn choose(ui: &mut Ui, adapter: &AdapterView, chosen: &mut Vec<AdapterChoice>) -> bool {
-    let place = chosen.iter().position(|choice| choice.adapter == adapter.id);
-    let mut on = place.is_some();
-    let mut settled = false;
-    if ui.checkbox(&mut on, &adapter.name).changed() {
-        settled = true;
-        match place {
-            Some(place) => {
-                chosen.remove(place);
-            }
-            None => chosen.push(AdapterChoice { adapter: adapter.id, strength: 1.0 }),
-        }
+    #[test]
+    fn what_is_lost_is_said_in_numbers() {
+        assert_eq!(lost(0, 0), None);
+        let one = lost(1, 0).unwrap();
+        assert!(one.starts_with("1 text it learnt from was deleted since."), "{one}");
+        let both = lost(2, 3).unwrap();
+        assert!(both.contains("2 texts it learnt from were deleted since."), "{both}");
+        assert!(both.contains("3 texts it learnt from were changed since."), "{both}");
     }
-    let choice = chosen.iter_mut().find(|choice| choice.adapter == adapter.id);
-    let Some(choice) = choice else { return settled };
-    // While it is being dragged the slider keeps its own value; each would else be a command.
-    let id = ui.scope_id().with("strength");
-    let mut strength = ui.data(|data| data.get_temp(id)).unwrap_or(choice.strength);
-    let slider = ui.add(Slider::new(&mut strength, 0.0..=2.0).fixed_decimals(2).text("strength"));
-    slider.clone().accessible_name(format!("Strength of {}", adapter.name));
-    if slider.dragged() {
-        ui.data_mut(|data| data.insert_temp(id, strength));
-    } else if slider.drag_stopped() || slider.changed() {
-        ui.data_mut(|data| data.remove::<f32>(id));
-        choice.strength = strength;
-        settled = true;
-    }
-    settled
-}
-
-/// The names of chosen adapters, for a line.
-pub(crate) fn names(view: &View, chosen: &[AdapterChoice]) -> String {
-    let name = |id: AdapterId| view.tuning.adapters.iter().find(|adapter| adapter.id == id);
-    let names: Vec<String> = chosen
-        .iter()
-        .filter_map(|choice| {
-            let name = &name(choice.adapter)?.name;
-            Some(match (choice.strength - 1.0).abs() < 0.005 {
-                true => name.clone(),
-                false => format!("{name} \u{d7} {:.2}", choice.strength),
-            })
-        })
-        .collect();
-    names.join(" + ")
 }

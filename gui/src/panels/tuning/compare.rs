@@ -2,12 +2,15 @@
 
 use egui::Ui;
 
-use super::{ask, names};
+use super::{
+    ask,
+    chooser::{choose, names},
+};
 use crate::{
     commands::Outbox,
     icons,
     model::Model,
-    theme::{muted, small, strong},
+    theme::{Palette, muted, small, strong},
     types::{AdapterChoice, Command, TuneCommand, View},
     widgets::{area, card, ghost, primary_enabled, secondary, section},
     words,
@@ -20,27 +23,21 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     section(ui, "Compare", "The same question to the model as it is and with each adapter ticked.");
     card(ui, |ui| {
         let draft = &mut model.tuning.compare;
-        ui.horizontal_wrapped(|ui| {
-            for adapter in view.tuning.adapters.iter().filter(|adapter| adapter.loaded) {
-                let place = draft.adapters.iter().position(|known| known.adapter == adapter.id);
-                let mut on = place.is_some();
-                let box_ = ui.checkbox(&mut on, &adapter.name);
-                let box_ = box_.accessible_name(format!("Compare {}", adapter.name));
-                if box_.changed() {
-                    match place {
-                        Some(place) => {
-                            draft.adapters.remove(place);
-                        }
-                        None if draft.adapters.len() < MOST_ADAPTERS => {
-                            draft
-                                .adapters
-                                .push(AdapterChoice { adapter: adapter.id, strength: 1.0 });
-                        }
-                        None => {}
-                    }
-                }
-            }
-        });
+        let loaded = |choice: &AdapterChoice| {
+            view.tuning.adapters.iter().any(|known| known.loaded && known.id == choice.adapter)
+        };
+        draft.adapters.retain(loaded);
+        for adapter in view.tuning.adapters.iter().filter(|adapter| adapter.loaded) {
+            ui.push_id(adapter.id.0, |ui| {
+                ui.horizontal(|ui| {
+                    let name = format!("Compare {}", adapter.name);
+                    choose(ui, adapter, &mut draft.adapters, &name);
+                });
+            });
+        }
+        if draft.adapters.len() > MOST_ADAPTERS {
+            draft.adapters.truncate(MOST_ADAPTERS);
+        }
         area(
             ui,
             &mut draft.text,
@@ -51,7 +48,7 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         let running =
             view.tuning.comparison.as_ref().is_some_and(|c| c.sides.iter().any(|s| !s.done));
         ui.horizontal(|ui| {
-            let ready = !draft.text.trim().is_empty() && !running;
+            let ready = !draft.text.trim().is_empty() && !draft.adapters.is_empty() && !running;
             if primary_enabled(ui, ready, icons::COLUMNS, "Compare").clicked() {
                 let with = draft.adapters.iter().map(|choice| vec![*choice]);
                 let sides = std::iter::once(Vec::new()).chain(with).collect();
@@ -64,6 +61,8 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                 if ghost(ui, "", "Clear").clicked() {
                     ask(out, TuneCommand::CloseComparison);
                 }
+            } else if draft.adapters.is_empty() {
+                ui.label(muted(ui, "Tick an adapter to compare."));
             }
         });
         answers(ui, view);
@@ -82,7 +81,8 @@ fn answers(ui: &mut Ui, view: &View) {
             ui.label(words::plain(&side.text));
             match &side.error {
                 Some(error) => {
-                    ui.label(&error.message);
+                    ui.colored_label(Palette::of(ui).bad, &error.message);
+                    ui.label(small(ui, &error.hint));
                 }
                 None if !side.done => {
                     ui.label(muted(ui, "\u{2026}"));

@@ -4,11 +4,11 @@ use egui::{Align, Layout, RichText, Ui};
 
 use super::{ask, editor, plot};
 use crate::{
-    commands::Outbox,
+    commands::{Outbox, Purpose},
     icons,
     model::{Model, Tone, TuningTab},
     theme::{Palette, muted, small, space, strong},
-    types::{DatasetView, PreviewView, Template, TuneCommand, View},
+    types::{Command, DatasetView, PreviewView, Template, TuneCommand, View},
     widgets::{badge, card, empty, ghost, icon_button, path_row, primary, secondary, section},
     words,
 };
@@ -39,7 +39,7 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         });
     }
     for set in view.tuning.datasets.iter() {
-        card(ui, |ui| one(ui, set, model, out));
+        ui.push_id(set.id.0, |ui| card(ui, |ui| one(ui, view, set, model, out)));
     }
     preview(ui, view, out);
     section(
@@ -53,12 +53,13 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             secondary(ui, icons::IMPORT, "Import").clicked()
         });
         if used {
-            ask(out, TuneCommand::ImportDataset { path: path.trim().into(), name: None });
+            let import = TuneCommand::ImportDataset { path: path.trim().into(), name: None };
+            out.send_for(Command::Tune(import), Purpose::ImportExamples);
         }
     });
 }
 
-fn one(ui: &mut Ui, set: &DatasetView, model: &mut Model, out: &mut Outbox) {
+fn one(ui: &mut Ui, view: &View, set: &DatasetView, model: &mut Model, out: &mut Outbox) {
     ui.horizontal(|ui| {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
@@ -69,17 +70,20 @@ fn one(ui: &mut Ui, set: &DatasetView, model: &mut Model, out: &mut Outbox) {
             if icon_button(ui, icons::TRASH, &format!("Forget {}", set.name)).clicked() {
                 ask(out, TuneCommand::RemoveDataset(set.id));
             }
-            if secondary(ui, icons::PENCIL, "Change").clicked() {
+            let change = secondary(ui, icons::PENCIL, "Change");
+            if change.accessible_name(format!("Change {}", set.name)).clicked() {
                 model.tuning.draft = Some(editor::of(set, &model.zone));
             }
             let look = secondary(ui, icons::SEARCH, "Look at it");
             if look.accessible_name(format!("Look at {}", set.name)).clicked() {
                 let recipe = (*set.recipe).clone();
-                let base = model.tuning.plan.base;
+                let base = model.tuning.plan.base(view);
                 ask(out, TuneCommand::PreviewDataset { recipe, base });
             }
-            if secondary(ui, icons::FLAME, "Train").clicked() {
+            let train = secondary(ui, icons::FLAME, "Train");
+            if train.accessible_name(format!("Train with {}", set.name)).clicked() {
                 model.tuning.plan.dataset = Some(set.id);
+                model.tuning.planning = true;
                 model.tuning.tab = TuningTab::Train;
             }
         });

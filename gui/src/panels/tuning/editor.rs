@@ -36,6 +36,7 @@ pub(super) fn fresh(view: &View) -> DatasetDraft {
         name: String::new(),
         kind: if mail { DraftTemplate::WriteLikeMe } else { DraftTemplate::Plain },
         me: String::new(),
+        authors_asked: false,
         folders: Default::default(),
         kinds: Default::default(),
         author: String::new(),
@@ -62,6 +63,7 @@ pub(super) fn of(set: &DatasetView, zone: &TimeZone) -> DatasetDraft {
             Template::WriteLikeMe { me } => me.join(", "),
             _ => String::new(),
         },
+        authors_asked: false,
         folders: source.folders.unwrap_or_default().into_iter().collect(),
         kinds: source.kinds.unwrap_or_default().into_iter().collect(),
         author: source.authors.join(", "),
@@ -75,7 +77,7 @@ pub(super) fn of(set: &DatasetView, zone: &TimeZone) -> DatasetDraft {
 /// The form.
 pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     let zone = model.zone.clone();
-    let base = model.tuning.plan.base;
+    let base = model.tuning.plan.base(view);
     let Some(draft) = &mut model.tuning.draft else { return };
     section(ui, if draft.id.is_some() { "Change a dataset" } else { "A new dataset" }, "");
     let mut over = false;
@@ -85,7 +87,7 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             line(ui, &mut draft.name, "Name of the dataset", "My mail", 320.0);
             ui.end_row();
             if draft.kind != DraftTemplate::Imported {
-                template(ui, draft);
+                template(ui, view, draft, out);
                 documents(ui, view, draft);
             }
             chats(ui, draft);
@@ -118,7 +120,7 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     }
 }
 
-fn template(ui: &mut Ui, draft: &mut DatasetDraft) {
+fn template(ui: &mut Ui, view: &View, draft: &mut DatasetDraft, out: &mut Outbox) {
     let name = |kind: DraftTemplate| data::template_name(&made(kind, Vec::new(), &draft.rest));
     let now = name(draft.kind);
     let names = TEMPLATES.map(|(kind, _)| (kind, name(kind)));
@@ -140,7 +142,46 @@ fn template(ui: &mut Ui, draft: &mut DatasetDraft) {
         ui.label("You are");
         line(ui, &mut draft.me, "Your names and addresses", "ada@example.org, Ada Lovelace", 320.0);
         ui.end_row();
+        if !draft.authors_asked {
+            draft.authors_asked = true;
+            ask(out, TuneCommand::SuggestAuthors);
+        }
+        authors(ui, view, draft);
     }
+}
+
+/// What an author is told apart by: the address where there is one.
+fn address(author: &str) -> &str {
+    let inner = author.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>'));
+    inner.unwrap_or(author).trim()
+}
+
+/// Those who wrote most of the mail: a click says "that is me".
+fn authors(ui: &mut Ui, view: &View, draft: &mut DatasetDraft) {
+    let known = listed(&draft.me);
+    let others: Vec<_> = view
+        .tuning
+        .authors
+        .iter()
+        .filter(|(name, _)| !known.iter().any(|one| one == address(name)))
+        .collect();
+    if others.is_empty() {
+        return;
+    }
+    ui.label("");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = egui::vec2(2.0, 2.0);
+        for (name, mails) in others {
+            let shown = ghost(ui, icons::PLUS, &words::short(&words::plain(name), 40));
+            let shown = shown.on_hover_text(words::count(*mails, "mail"));
+            if shown.accessible_name(format!("{name} is me")).clicked() {
+                let mut names = known.clone();
+                names.push(address(name).to_owned());
+                draft.me = names.join(", ");
+            }
+        }
+    });
+    ui.end_row();
 }
 
 fn documents(ui: &mut Ui, view: &View, draft: &mut DatasetDraft) {
@@ -279,6 +320,13 @@ mod tests {
         );
         let wrong = DatasetDraft { since: "last week".into(), ..named };
         assert!(recipe(&wrong, &zone).unwrap_err().contains("last week"));
+    }
+
+    #[test]
+    fn authors_are_told_apart_by_address() {
+        assert_eq!(address("Lovelace, Ada <ada@example.org>"), "ada@example.org");
+        assert_eq!(address("Ada Lovelace"), "Ada Lovelace");
+        assert_eq!(address("a > b < c"), "a > b < c");
     }
 
     #[test]

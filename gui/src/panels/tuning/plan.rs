@@ -4,18 +4,27 @@ use egui::{ComboBox, DragValue, Slider, Ui};
 
 use super::ask;
 use crate::{
-    commands::Outbox,
+    commands::{Outbox, Purpose},
     icons,
     model::{Model, PlanDraft, Tone, TuningTab},
     theme::{muted, small, space, strong},
-    types::{Budget, RunPlan, Settings, TuneCommand, TuneEstimate, TuneRules, TuneSettings, View},
+    types::{
+        Budget, Command, RunPlan, Settings, TuneCommand, TuneEstimate, TuneRules, TuneSettings,
+        View,
+    },
     widgets::{
-        banner, card, line, path_row, primary_enabled, secondary, secondary_enabled, section,
+        banner, card, ghost, line, path_row, primary_enabled, secondary, secondary_enabled, section,
     },
     words,
 };
 
 pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
+    if !view.tuning.runs.is_empty() && !model.tuning.planning {
+        if secondary(ui, icons::PLUS, "New run").clicked() {
+            model.tuning.planning = true;
+        }
+        return;
+    }
     section(ui, "A new run", "");
     if view.tuning.datasets.is_empty() {
         banner(ui, Tone::Ember, icons::DATABASE, |ui| {
@@ -27,17 +36,29 @@ pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         });
         return;
     }
-    card(ui, |ui| form(ui, view, &mut model.tuning.plan, out));
+    let over = card(ui, |ui| {
+        let started = form(ui, view, &mut model.tuning.plan, out);
+        egui::CollapsingHeader::new("Rules for all runs").show(ui, |ui| {
+            rules(ui, view, &mut model.tuning.rules, out);
+        });
+        started
+    });
+    if over.inner {
+        model.tuning.planning = false;
+        model.tuning.run = None;
+    }
 }
 
-fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) {
+/// Whether a run was begun, or none is wanted after all.
+fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bool {
     let known = draft.dataset.is_some_and(|id| view.tuning.datasets.iter().any(|set| set.id == id));
     if !known {
         draft.dataset = view.tuning.datasets.first().map(|set| set.id);
     }
     egui::Grid::new("plan").num_columns(2).spacing([16.0, 10.0]).show(ui, |ui| {
         ui.label("Name");
-        line(ui, &mut draft.name, "Name of the adapter", "My manner", 300.0);
+        let standard = set_name(view, draft);
+        line(ui, &mut draft.name, "Name of the adapter", standard, 300.0);
         ui.end_row();
         dataset(ui, view, draft);
         base(ui, view, draft);
@@ -51,29 +72,37 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) {
     });
     egui::CollapsingHeader::new("More settings").show(ui, |ui| {
         exact(ui, draft);
-        rules(ui, view, out);
-        export(ui, draft, out);
+        export(ui, view, draft, out);
     });
     ui.add_space(space::XS);
-    let plan = plan(draft);
+    let plan = plan(view, draft);
     let going = view.tuning.runs.iter().any(|run| run.ticket.is_some());
-    let busy = view.jobs.iter().any(|job| job.title.starts_with("Estimating"));
+    let job = |title: &str| view.jobs.iter().any(|job| job.title.starts_with(title));
+    let (busy, preparing) = (job("Estimating"), job("Preparing"));
+    let mut over = false;
     ui.horizontal(|ui| {
-        let name = draft.name.trim().to_owned();
-        let ready = plan.is_some() && !name.is_empty() && !going;
+        let name = match draft.name.trim() {
+            "" => set_name(view, draft).to_owned(),
+            name => name.to_owned(),
+        };
+        let ready = plan.is_some() && !name.is_empty() && !going && !preparing;
         if primary_enabled(ui, ready, icons::FLAME, "Start training").clicked()
             && let Some(plan) = plan.clone()
         {
             ask(out, TuneCommand::StartRun { name, plan });
+            over = true;
         }
-        let can_estimate = plan.is_some() && !busy && !going;
+        let can_estimate = plan.is_some() && !busy && !going && !preparing;
         if secondary_enabled(ui, can_estimate, "", "What will it take?").clicked()
             && let Some(plan) = plan.clone()
         {
             ask(out, TuneCommand::Estimate(plan));
         }
-        if draft.name.trim().is_empty() {
-            ui.label(muted(ui, "Give the adapter a name."));
+        if !view.tuning.runs.is_empty() && ghost(ui, "", "Cancel").clicked() {
+            over = true;
+        }
+        if preparing {
+            ui.label(muted(ui, "Making examples and trying a few steps\u{2026}"));
         } else if going {
             ui.label(muted(ui, "One run at a time."));
         }
@@ -87,6 +116,13 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) {
         }
         _ => {}
     }
+    over
+}
+
+/// The chosen dataset's name: what the adapter is called unless the user knows better.
+fn set_name<'a>(view: &'a View, draft: &PlanDraft) -> &'a str {
+    let set = view.tuning.datasets.iter().find(|set| Some(set.id) == draft.dataset);
+    set.map_or("", |set| set.name.as_str())
 }
 
 fn dataset(ui: &mut Ui, view: &View, draft: &mut PlanDraft) {
@@ -109,13 +145,16 @@ fn dataset(ui: &mut Ui, view: &View, draft: &mut PlanDraft) {
 fn base(ui: &mut Ui, view: &View, draft: &mut PlanDraft) {
     let label = ui.label("Model");
     let models = &view.models.models;
-    let chosen = models.iter().find(|model| model.id == draft.base);
+    let mut base = draft.base(view);
+    let chosen = models.iter().find(|model| model.id == base);
     let list = ComboBox::from_id_salt("base")
         .width(300.0)
         .selected_text(chosen.map_or("", |model| model.name.as_str()));
     let shown = list.show_ui(ui, |ui| {
         for model in models.iter().filter(|model| model.present) {
-            ui.selectable_value(&mut draft.base, model.id, &model.name);
+            if ui.selectable_value(&mut base, model.id, &model.name).clicked() {
+                draft.base = Some(base);
+            }
         }
     });
     shown.response.labelled_by(label.id);
@@ -142,9 +181,11 @@ fn exact(ui: &mut Ui, draft: &mut PlanDraft) {
     });
 }
 
-fn rules(ui: &mut Ui, view: &View, out: &mut Outbox) {
+fn rules(ui: &mut Ui, view: &View, draft: &mut Option<TuneRules>, out: &mut Outbox) {
     let now = view.tuning.rules;
-    let mut rules = now;
+    // While a value is being dragged it is only here; each would else be a command.
+    let mut rules = draft.unwrap_or(now);
+    let mut dragged = false;
     ui.checkbox(&mut rules.on_battery, "Go on while the machine runs on its battery");
     let mut watch = rules.hottest_celsius.is_some();
     ui.horizontal(|ui| {
@@ -154,48 +195,47 @@ fn rules(ui: &mut Ui, view: &View, out: &mut Outbox) {
             watch,
             DragValue::new(&mut celsius).range(40.0..=110.0).suffix(" \u{b0}C"),
         );
+        dragged |= drag.dragged();
         drag.accessible_name("Highest temperature");
         rules.hottest_celsius = watch.then_some(celsius);
     });
     ui.horizontal(|ui| {
         ui.label("Refuse adapters that remember a hidden secret by more than");
         let drag = DragValue::new(&mut rules.exposure_limit_bits).range(0.0..=30.0).speed(0.1);
-        ui.add(drag.suffix(" bits")).accessible_name("Limit of exposure");
+        let drag = ui.add(drag.suffix(" bits")).accessible_name("Limit of exposure");
+        dragged |= drag.dragged();
     });
-    ui.label(small(
-        ui,
-        format!(
-            "{} made-up secrets are hidden among the examples of each run, to see how firmly it remembers.",
-            rules.canaries
-        ),
-    ));
-    if rules != now && valid(&rules) {
+    ui.horizontal(|ui| {
+        ui.label("Made-up secrets hidden among the examples, to see how firmly it remembers");
+        let drag = ui.add(DragValue::new(&mut rules.canaries).range(0..=64));
+        dragged |= drag.dragged();
+        drag.accessible_name("Made-up secrets");
+    });
+    *draft = dragged.then_some(rules);
+    if rules != now && !dragged {
         ask(out, TuneCommand::SetTuneRules(rules));
     }
 }
 
-fn valid(rules: &TuneRules) -> bool {
-    rules.exposure_limit_bits.is_finite()
-}
-
-fn export(ui: &mut Ui, draft: &mut PlanDraft, out: &mut Outbox) {
+fn export(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) {
     ui.add_space(space::XS);
     ui.label(strong("Outgrow this machine"));
     ui.label(small(
         ui,
         "Write the job to a folder and run it on your own cluster with Hugging Face's peft. The folder holds your examples in plain text.",
     ));
-    let Some(plan) = plan(draft) else { return };
+    let Some(plan) = plan(view, draft) else { return };
     let path = &mut draft.export_path;
     let write = path_row(ui, path, "Folder for the job", "/home/you/job", |ui| {
         secondary(ui, icons::EXPORT, "Write the job").clicked()
     });
     if write {
-        ask(out, TuneCommand::ExportJob { plan, path: path.trim().into() });
+        let export = TuneCommand::ExportJob { plan, path: path.trim().into() };
+        out.send_for(Command::Tune(export), Purpose::Written("The job"));
     }
 }
 
-fn plan(draft: &PlanDraft) -> Option<RunPlan> {
+fn plan(view: &View, draft: &PlanDraft) -> Option<RunPlan> {
     let mut settings =
         TuneSettings { budget: Budget::Minutes(draft.minutes), ..TuneSettings::default() };
     let settings = if draft.exact {
@@ -207,7 +247,7 @@ fn plan(draft: &PlanDraft) -> Option<RunPlan> {
     } else {
         Settings::Recommended(settings)
     };
-    Some(RunPlan { dataset: draft.dataset?, base: draft.base, settings })
+    Some(RunPlan { dataset: draft.dataset?, base: draft.base(view), settings })
 }
 
 fn estimate(ui: &mut Ui, settings: &TuneSettings, estimate: &TuneEstimate) {

@@ -9,23 +9,22 @@ use crate::{
     model::{Model, Tone, TuningTab},
     theme::{muted, small, strong},
     types::{Command, RunState, RunView, TuneCommand, View, Wait},
-    widgets::{badge, bar, card, empty, icon_button, secondary, section},
+    widgets::{badge, banner, bar, card, danger, ghost, icon_button, secondary, section},
     words,
 };
 
 pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
-    section(ui, "Runs", "");
     if view.tuning.runs.is_empty() {
-        empty(ui, icons::FLAME, "No run yet", "A run shows here as soon as it begins.", |_| {});
         return;
     }
+    section(ui, "Runs", "");
     let newest = view.tuning.runs.first().map(|run| run.id);
     for run in view.tuning.runs.iter() {
         let open = match model.tuning.run {
             Some(chosen) => chosen == run.id,
             None => run.ticket.is_some() || newest == Some(run.id),
         };
-        card(ui, |ui| one(ui, run, open, model, out));
+        ui.push_id(run.id.0, |ui| card(ui, |ui| one(ui, run, open, model, out)));
     }
 }
 
@@ -40,25 +39,54 @@ fn one(ui: &mut Ui, run: &RunView, open: bool, model: &mut Model, out: &mut Outb
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let label = format!("Forget the run {}", run.name);
             if icon_button(ui, icons::TRASH, &label).clicked() {
-                ask(out, TuneCommand::RemoveRun(run.id));
+                model.tuning.forget = Some(run.id);
             }
-            if !open && secondary(ui, "", "Show").clicked() {
+            let label = format!("Show {}", run.name);
+            if !open && secondary(ui, "", "Show").accessible_name(label).clicked() {
                 model.tuning.run = Some(run.id);
             }
             acts(ui, run, model, out);
             state(ui, run);
         });
     });
+    forget(ui, run, model, out);
     if let RunState::Failed(reason) = &run.state {
-        ui.label(reason);
+        banner(ui, Tone::Bad, icons::WARNING, |ui| ui.label(reason));
+    }
+    if run.sources_gone > 0 && run.state == RunState::Paused {
+        banner(ui, Tone::Warn, icons::WARNING, |ui| {
+            ui.label("Something it learns from was deleted, and its copy of that too. Start a new run: it learns from what is there now.")
+        });
     }
     if run.ticket.is_some() {
         progress(ui, run);
     }
-    if open && !run.steps.is_empty() {
+    // Room is kept for the plot from the beginning, so that nothing moves once it comes.
+    if open && (run.ticket.is_some() || !run.steps.is_empty()) {
         plot::losses(ui, run);
         figures(ui, run);
     }
+}
+
+/// Asks before a run is thrown away; one that is over has nothing left to lose but its plot.
+fn forget(ui: &mut Ui, run: &RunView, model: &mut Model, out: &mut Outbox) {
+    if model.tuning.forget != Some(run.id) {
+        return;
+    }
+    let text = match run.state {
+        RunState::Finished(_) => "Forget this run and its plot? The adapter stays.",
+        _ => "Forget this run? What it has learnt so far is lost.",
+    };
+    ui.horizontal(|ui| {
+        ui.label(text);
+        if danger(ui, icons::TRASH, "Forget it").clicked() {
+            model.tuning.forget = None;
+            ask(out, TuneCommand::RemoveRun(run.id));
+        }
+        if ghost(ui, "", "Keep it").clicked() {
+            model.tuning.forget = None;
+        }
+    });
 }
 
 fn acts(ui: &mut Ui, run: &RunView, model: &mut Model, out: &mut Outbox) {
