@@ -2,6 +2,7 @@
 //!
 //! Rank 8 beside queries, keys, values and attention's output; every token is learnt. Prints tokens a second of each step,
 //! beside what the processor's dot products of bfloat16 would allow.
+#![expect(clippy::print_stdout, reason = "figures are what it makes")]
 
 use std::{collections::BTreeSet, error::Error, fs, ops::ControlFlow, path::Path, time::Instant};
 

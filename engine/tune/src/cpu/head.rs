@@ -10,8 +10,9 @@ use hearth_engine_kernels::{
 use super::{breath, compute, memory::sized, pass::Pass};
 use crate::learner::{Batch, Breathe};
 
-/// What the logits of some rows may take, where that leaves [`MIN_ROWS`] of them.
-const LOGITS_BYTES: usize = 128 << 20;
+/// What the logits of some rows may take, where that leaves [`MIN_ROWS`] of them, and where memory is to be spared.
+const LOGITS_BYTES: usize = 256 << 20;
+const SPARE_LOGITS_BYTES: usize = 64 << 20;
 /// Each round over the rows reads and unpacks the whole head, which fewer would not pay for.
 const MIN_ROWS: usize = 64;
 const MAX_ROWS: usize = 1024;
@@ -19,6 +20,8 @@ const MAX_ROWS: usize = 1024;
 /// Memory for some rows.
 #[derive(Default)]
 pub(super) struct Head {
+    /// Whether memory is to be spared.
+    pub(super) sparing: bool,
     /// The learnt positions.
     rows: Vec<usize>,
     targets: Vec<u32>,
@@ -35,20 +38,21 @@ pub(super) struct Head {
 }
 
 /// Most rows at a time.
-fn most_rows(config: &DecoderConfig) -> usize {
+fn most_rows(config: &DecoderConfig, sparing: bool) -> usize {
     let copies = if config.final_softcap.is_some() { 2 } else { 1 };
-    (LOGITS_BYTES / (copies * config.vocab * size_of::<f32>())).clamp(MIN_ROWS, MAX_ROWS)
+    let bytes = if sparing { SPARE_LOGITS_BYTES } else { LOGITS_BYTES };
+    (bytes / (copies * config.vocab * size_of::<f32>())).clamp(MIN_ROWS, MAX_ROWS)
 }
 
 /// Rows at a time, of so many: in as few rounds as may be, and those alike.
-fn rows_at_once(config: &DecoderConfig, rows: usize) -> usize {
-    let rounds = rows.div_ceil(most_rows(config)).max(1);
+fn rows_at_once(config: &DecoderConfig, sparing: bool, rows: usize) -> usize {
+    let rounds = rows.div_ceil(most_rows(config, sparing)).max(1);
     rows.div_ceil(rounds).max(1)
 }
 
 /// Most memory for batches of so many tokens.
-pub(super) fn max_bytes(config: &DecoderConfig, tokens: usize) -> usize {
-    let rows = most_rows(config).min(tokens);
+pub(super) fn max_bytes(config: &DecoderConfig, sparing: bool, tokens: usize) -> usize {
+    let rows = most_rows(config, sparing).min(tokens);
     let copies = if config.final_softcap.is_some() { 2 } else { 1 };
     let row = copies * config.vocab + 4 * config.hidden;
     rows * row * size_of::<f32>()
@@ -67,7 +71,7 @@ impl Head {
     ) -> Result<f64, TuneError> {
         self.find_learnt(batch, false);
         dx.fill(0.0);
-        let at_once = rows_at_once(pass.config, self.rows.len());
+        let at_once = rows_at_once(pass.config, self.sparing, self.rows.len());
         for first in (0..self.rows.len()).step_by(at_once) {
             breath(breathe)?;
             let count = at_once.min(self.rows.len() - first);
@@ -87,7 +91,7 @@ impl Head {
         breathe: Breathe<'_>,
     ) -> Result<Vec<f32>, TuneError> {
         self.find_learnt(batch, true);
-        let at_once = rows_at_once(pass.config, self.rows.len());
+        let at_once = rows_at_once(pass.config, self.sparing, self.rows.len());
         for first in (0..self.rows.len()).step_by(at_once) {
             breath(breathe)?;
             let count = at_once.min(self.rows.len() - first);

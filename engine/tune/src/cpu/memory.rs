@@ -85,6 +85,7 @@ impl Memory {
         if self.inputs.len() < layers {
             self.inputs.resize_with(layers, Vec::new);
         }
+        self.head.sparing = recompute;
         let places = if recompute { 1 } else { layers.max(1) };
         if recompute || self.kept.len() < places {
             self.kept.resize_with(places, Kept::default);
@@ -120,7 +121,8 @@ pub(super) fn estimate(
         + kept_layers.max(1) * kept_numbers(config)
         + reduced;
     let numbers = tokens * row + threads * thread_numbers(config, tokens);
-    (numbers * size_of::<f32>() + head::max_bytes(config, tokens) + Frozen::MAX_BYTES) as u64
+    (numbers * size_of::<f32>() + head::max_bytes(config, recompute, tokens) + Frozen::MAX_BYTES)
+        as u64
 }
 
 /// Numbers of a row that a layer keeps, its input and what A made apart.

@@ -1,3 +1,6 @@
+//! Gradients against an autograd and against slopes; `sameness` bit by bit, `serving` against the decoder that serves.
+#![expect(clippy::print_stdout, reason = "tests say what they skip")]
+
 use std::{collections::HashMap, ops::ControlFlow};
 
 use candle_core::{DType, Device, Tensor, Var};

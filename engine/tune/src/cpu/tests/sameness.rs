@@ -53,9 +53,10 @@ fn a_sample_is_the_same_alone_and_packed() {
         let mut learner = toy.learner_on(toy.adapter(&Target::ALL), (precision, false), 2);
         let mut together = learner.losses(&packed, 1.0, &mut go_on).unwrap().into_iter();
         for sample in &packed.samples {
+            let whole = 0..sample.len();
             let alone = Batch {
                 ids: packed.ids[sample.clone()].to_vec(),
-                samples: vec![0..sample.len()],
+                samples: std::iter::once(whole).collect(),
                 targets: packed.targets[sample.clone()].to_vec(),
                 weights: packed.weights[sample.clone()].to_vec(),
             };
