@@ -2,7 +2,7 @@
 
 mod job;
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 
 use hearth_engine_api::{
     AdapterError, AdapterFile, AdapterFormat, Budget, Checkpoint as RunCheckpoint, Example,
@@ -185,12 +185,7 @@ impl Tuner for AdapterTuner {
         let parsed = Adapter::from_peft(adapter, checkpoint.config())?;
         match format {
             AdapterFormat::Peft => write_peft(adapter, path),
-            AdapterFormat::Gguf => {
-                let meta = hearth_meta(adapter);
-                let bytes = parsed.to_gguf(meta.as_ref())?;
-                fs::write(path, bytes)
-                    .map_err(|source| AdapterError::Io { path: path.into(), source })
-            }
+            AdapterFormat::Gguf => parsed.write_gguf(path, hearth_meta(adapter).as_ref()),
         }
     }
 
