@@ -114,7 +114,7 @@ pub(crate) async fn equip(task: &Task, base: PathBuf) -> Result<(), UserError> {
             task.show_async(Change::Notice(NoticeKind::Error(error))).await;
         }
     }
-    task.blocking(|task| show(task)).await
+    task.blocking(show).await
 }
 
 /// Gives the loaded model an adapter. To be called behind the model's door.
@@ -137,7 +137,7 @@ pub(super) async fn give_if_fitting(
         give(task, id, file).await?;
     }
     drop(door);
-    task.blocking(|task| show(task)).await
+    task.blocking(show).await
 }
 
 pub(super) async fn import(

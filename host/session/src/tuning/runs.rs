@@ -478,6 +478,10 @@ fn keep(
         report: None,
         run: Some(run),
     })?;
+    // Also where the program ends while its report is being made, the run is not to be done again.
+    if let Err(error) = task.vault().set_run_state(run, Kept::Finished, None) {
+        tracing::warn!(%error, "the end of a run could not be written down yet");
+    }
     task.audit(None, "An adapter was trained.", true);
     Ok(id)
 }
