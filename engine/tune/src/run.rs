@@ -118,7 +118,7 @@ pub(crate) fn train(
     let secs_before = standing.secs;
     let mut run =
         Run { learner, material, standing, optimizer, gradients, pace, watch, secs_before };
-    match run.to_the_end(resume.is_none()) {
+    match run.go_on_to_the_end(resume.is_none()) {
         Ok(()) => Ok(End::Finished(run.figures())),
         Err(TuneError::Cancelled) => match run.watch.directive() {
             Directive::Pause => {
@@ -145,7 +145,7 @@ struct Run<'a, 'w> {
 
 impl Run<'_, '_> {
     /// `Cancelled` where the watch breaks off; the standing is that of the last whole step then.
-    fn to_the_end(&mut self, fresh: bool) -> Result<(), TuneError> {
+    fn go_on_to_the_end(&mut self, fresh: bool) -> Result<(), TuneError> {
         if fresh {
             // What is settled must not be settled again.
             self.keep()?;

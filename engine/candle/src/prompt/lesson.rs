@@ -70,7 +70,8 @@ impl Prompter {
                 lessons.push(Lesson { ids: form.ids(messages.len(), false)?, learnt: Vec::new() });
             }
             if let Some(last) = lessons.last_mut() {
-                last.learnt = vec![0..last.ids.len()];
+                let all = 0..last.ids.len();
+                last.learnt = Vec::from([all]);
             }
         }
         Ok(lessons)
