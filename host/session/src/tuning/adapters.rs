@@ -298,7 +298,7 @@ pub(super) fn keep_new_conversations(
     Ok(task.vault().set_preference(NEW_CONVERSATIONS_KEY, &json)?)
 }
 
-/// Whether these can be chosen: accepted, and of a sensible strength.
+/// Whether these can be chosen: accepted, each once, and of a sensible strength.
 pub(super) fn check_choice(task: &Task, adapters: &[AdapterChoice]) -> Result<(), UserError> {
     check(adapters)?;
     for choice in adapters {
@@ -313,7 +313,16 @@ pub(super) fn check_choice(task: &Task, adapters: &[AdapterChoice]) -> Result<()
     Ok(())
 }
 
-fn check(adapters: &[AdapterChoice]) -> Result<(), UserError> {
+pub(super) fn check(adapters: &[AdapterChoice]) -> Result<(), UserError> {
+    let twice = |(place, choice): (usize, &AdapterChoice)| {
+        adapters[..place].iter().any(|before| before.adapter == choice.adapter)
+    };
+    if adapters.iter().enumerate().any(twice) {
+        return Err(UserError::user(
+            "The same adapter is chosen twice.",
+            "Choose it once, with the strength of both.",
+        ));
+    }
     let fine = |strength: f32| (0.0..=MOST_STRENGTH).contains(&strength);
     match adapters.iter().find(|choice| !fine(choice.strength)) {
         None => Ok(()),

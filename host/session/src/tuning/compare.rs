@@ -9,7 +9,10 @@ use hearth_engine_api::{
 
 use hearth_vault::AdapterChoice;
 
-use super::{ComparisonSide, ComparisonView, adapters::uses};
+use super::{
+    ComparisonSide, ComparisonView,
+    adapters::{check, uses},
+};
 use crate::{Reply, UserError, chat::prompt::SYSTEM, msg::Change, task::Task};
 
 /// Most answers at once.
@@ -34,6 +37,7 @@ pub(super) async fn compare(
             format!("Choose 1 to {MOST_SIDES} sides."),
         ));
     }
+    sides.iter().try_for_each(|adapters| check(adapters))?;
     task.ctx.loads_done().await;
     let mut shown = ComparisonView {
         text: text.clone(),

@@ -57,6 +57,7 @@ pub(super) async fn examine(task: Task, id: AdapterId) -> Result<Reply, UserErro
         dataset: String::new(),
         settings: TuneSettings::default(),
         secrets: Secrets::new(0, 0),
+        steps: 0,
     });
     make(&task, id, None, &kept).await?;
     Ok(Reply::Adapter(id))

@@ -36,6 +36,8 @@ pub(super) struct KeptJob {
     pub(super) dataset: String,
     pub(super) settings: TuneSettings,
     pub(super) secrets: Secrets,
+    /// Steps that it comes to, as far as is known.
+    pub(super) steps: u32,
 }
 
 impl EventLoop {
@@ -165,10 +167,7 @@ fn view(
         base: record.base_name.clone(),
         state,
         ticket: None,
-        total_steps: match kept.settings.budget {
-            Budget::Steps(steps) => Some(steps),
-            Budget::Minutes(_) | Budget::Epochs(_) => None,
-        },
+        total_steps: Some(kept.steps).filter(|steps| *steps > 0),
         settings: kept.settings.clone(),
         steps: Arc::new(steps),
         secs_left: None,
@@ -274,9 +273,12 @@ fn estimate(task: &Task, plan: RunPlan) -> Result<Reply, UserError> {
     Ok(Reply::Estimate(Box::new((job.settings, estimate))))
 }
 
-/// What a budget came to holds from then on, so that a run that is resumed ends where it was to end.
+/// What a budget came to holds from then on. One of time says more than steps, such as how much of the held-out examples
+/// there is time to look at: the tuner settles it when the run begins, and keeps that with the run's state.
 fn settle(settings: &mut TuneSettings, estimate: &TuneEstimate) {
-    settings.budget = Budget::Steps(estimate.steps);
+    if !matches!(settings.budget, Budget::Minutes(_)) {
+        settings.budget = Budget::Steps(estimate.steps);
+    }
 }
 
 fn begin(
@@ -291,18 +293,19 @@ fn begin(
     let planned = planned(task, plan)?;
     let Planned { dataset, base, mut job, secrets, label, made_of, passed_on, print } = planned;
     let known = estimated.filter(|known| known.plan == *plan && known.print == print);
-    let known = known.map(|known| &known.settings);
-    job.settings = match known {
+    let steps = match known {
         // What the user was shown is what is done.
-        Some(settings) => settings.clone(),
+        Some(known) => {
+            job.settings = known.settings.clone();
+            known.estimate.steps
+        }
         None => {
             let estimate = measured(task, &job)?;
-            let mut settings = job.settings.clone();
-            settle(&mut settings, &estimate);
-            settings
+            settle(&mut job.settings, &estimate);
+            estimate.steps
         }
     };
-    let kept = KeptJob { dataset, settings: job.settings.clone(), secrets };
+    let kept = KeptJob { dataset, settings: job.settings.clone(), secrets, steps };
     let examples = KeptExamples { train: job.train.to_vec(), held_out: job.held_out.to_vec() };
     let id = task.vault().start_run(&NewTuneRun {
         name,
@@ -438,6 +441,10 @@ fn train(task: &Task, mut begun: Begun) -> Result<Trained, UserError> {
     let outcome = task.ctx.tuner.tune(&begun.job, begun.checkpoint.as_ref(), &mut watcher);
     watcher.flush();
     begun.shown = watcher.into_view();
+    if let Some(steps) = begun.shown.total_steps.filter(|steps| *steps != begun.kept.steps) {
+        begun.kept.steps = steps;
+        task.vault().set_run_job(begun.shown.id, &to_json(&begun.kept)?)?;
+    }
     match outcome {
         Ok(TuneOutcome::Finished(tuned)) => Ok(Trained::Finished(Box::new((tuned, begun)))),
         Ok(TuneOutcome::Paused | TuneOutcome::Cancelled) => Ok(Trained::Paused),

@@ -336,10 +336,16 @@ fn an_estimate_is_what_is_then_done() {
     let Reply::Estimate(told) = stage.tune(TuneCommand::Estimate(plan.clone())).unwrap() else {
         panic!()
     };
-    assert_eq!(told.0.budget, Budget::Steps(12));
+    // The tuner divides the time between steps and looks at what is held out.
+    assert_eq!((told.0.budget, told.1.steps), (Budget::Minutes(20.0), 12));
     assert!(told.1.learnt_tokens > 20);
     stage.trained(&plan);
-    assert_eq!(stage.view().tuning.runs[0].total_steps, Some(12));
+    let view = stage.view();
+    assert_eq!(view.tuning.runs[0].settings, told.0);
+    assert_eq!(view.tuning.runs[0].total_steps, Some(12));
+    let settings = TuneSettings { budget: Budget::Epochs(2.0), ..TuneSettings::default() };
+    stage.trained(&RunPlan { settings: Settings::Exact(settings), ..plan });
+    assert_eq!(stage.view().tuning.runs[0].settings.budget, Budget::Steps(12));
 }
 
 #[test]
