@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use hearth_engine_api::{EngineError, LoadError};
+use hearth_engine_api::{AdapterError, EngineError, LoadError, TuneError};
 use hearth_engine_candle::inspect::InspectError;
 
 /// Why a measurement failed.
@@ -26,6 +26,12 @@ pub enum BenchError {
     /// Our engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// An adapter could not be made or used.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// Our training failed.
+    #[error(transparent)]
+    Tune(#[from] TuneError),
     /// Our engine failed.
     #[error(transparent)]
     Inspect(#[from] InspectError),

@@ -19,9 +19,11 @@ mod side;
 mod subject;
 mod tables;
 mod texts;
+mod tune;
 
 pub use error::BenchError;
 pub use plan::{Peers, Plan};
 pub use report::{Report, Table};
 pub use subject::{SubjectOptions, run as run_subject};
 pub use tables::{Subcommand, run};
+pub use tune::{TunePlan, TuneTable, run_tune, run_tune_subject};

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, process::ExitCode, thread};
 
 use clap::{Args, Parser, Subcommand};
-use hearth_bench::{BenchError, Peers, Plan, Report, SubjectOptions};
+use hearth_bench::{BenchError, Peers, Plan, Report, SubjectOptions, TunePlan};
 
 /// Measures the engine beside other engines, all on the same files, in turn.
 #[derive(Parser)]
@@ -28,8 +28,20 @@ enum Work {
     Copy(Options),
     /// Many short jobs with a common head, beside llama-server with its cache on.
     Jobs(Options),
+    /// Prompts and single tokens with adapters and without.
+    Adapters(Options),
     /// Every table.
     All(Options),
+    /// Fine-tuning: speed and memory beside peft and QVAC, and what comes of it.
+    Tune(TunePlan),
+    /// Our side of a measurement of fine-tuning, in a process of its own.
+    #[command(hide = true)]
+    TuneSubject {
+        #[arg(long)]
+        threads: usize,
+        #[arg(long)]
+        task: String,
+    },
     /// Our side of a measurement, in a process of its own.
     #[command(hide = true)]
     Subject {
@@ -89,12 +101,18 @@ fn perform(work: Work) -> Result<(), BenchError> {
             println!("{}", hearth_bench::run_subject(&SubjectOptions { model, threads, task })?);
             return Ok(());
         }
+        Work::Tune(plan) => return tune(&plan),
+        Work::TuneSubject { threads, task } => {
+            println!("{}", hearth_bench::run_tune_subject(&task, threads)?);
+            return Ok(());
+        }
         Work::Decode(options) => (Tables::Decode, options),
         Work::Prefill(options) => (Tables::Prefill, options),
         Work::Growth(options) => (Tables::Growth, options),
         Work::Load(options) => (Tables::Load, options),
         Work::Copy(options) => (Tables::Copy, options),
         Work::Jobs(options) => (Tables::Jobs, options),
+        Work::Adapters(options) => (Tables::Adapters, options),
         Work::All(options) => (Tables::All, options),
     };
     measure(which, options)
@@ -119,6 +137,15 @@ fn measure(which: hearth_bench::Subcommand, options: Options) -> Result<(), Benc
     })?;
     println!("{}", report.head());
     options.json.map_or(Ok(()), |path| write(&report, path))
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+fn tune(plan: &TunePlan) -> Result<(), BenchError> {
+    let report = hearth_bench::run_tune(plan, &mut |line| eprintln!("{line}"), &mut |table| {
+        println!("{}", table.text())
+    })?;
+    println!("{}", report.head());
+    plan.json().map_or(Ok(()), |path| write(&report, path))
 }
 
 fn write(report: &Report, path: PathBuf) -> Result<(), BenchError> {

@@ -19,6 +19,8 @@ pub(crate) enum IkMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Hearth,
+    /// The same with so many adapters, as [`subject::adapter`] makes them.
+    Adapted(usize),
     LlamaCpp(PathBuf),
     IkLlama(PathBuf, IkMode),
 }
@@ -42,6 +44,8 @@ pub(crate) struct Timed {
     pub(crate) generate_secs: Vec<f64>,
     /// From before the process's start to its end.
     pub(crate) wall_secs: f64,
+    /// To make each adapter ready from its file.
+    pub(crate) ready_secs: Vec<f64>,
     pub(crate) peak_bytes: Option<u64>,
     /// What the program says it is.
     pub(crate) version: Option<String>,
@@ -51,6 +55,8 @@ impl Side {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Hearth => "Hearth",
+            Self::Adapted(1) => "with an adapter",
+            Self::Adapted(_) => "with several adapters",
             Self::LlamaCpp(_) => "llama.cpp",
             Self::IkLlama(_, IkMode::Mapped) => "ik_llama.cpp",
             Self::IkLlama(_, IkMode::Repacked) => "ik_llama.cpp -rtr 1",
@@ -69,7 +75,8 @@ impl Side {
         threads: usize,
     ) -> Result<Timed, BenchError> {
         match self {
-            Self::Hearth => subject::measure(model, pass, threads),
+            Self::Hearth => subject::measure(model, pass, 0, threads),
+            Self::Adapted(adapters) => subject::measure(model, pass, *adapters, threads),
             Self::LlamaCpp(program) => llama_bench::llama_cpp(program, model, pass, threads),
             Self::IkLlama(program, mode) => {
                 llama_bench::ik_llama(program, *mode, model, pass, threads)

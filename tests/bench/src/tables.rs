@@ -11,6 +11,7 @@ use crate::{
     side::{Pass, Side, Timed},
 };
 
+mod adapters;
 mod copy;
 mod decode;
 mod growth;
@@ -33,6 +34,8 @@ pub enum Subcommand {
     Copy,
     /// Many short jobs with a common head.
     Jobs,
+    /// Tokens with adapters and without.
+    Adapters,
     /// All of them.
     All,
 }
@@ -56,13 +59,14 @@ pub fn run(
     };
     bench.report.left_out = plan.left_out();
     bench.report.models = models.iter().map(describe).collect();
-    let makers: [(Subcommand, Maker); 6] = [
+    let makers: [(Subcommand, Maker); 7] = [
         (Subcommand::Decode, decode::table),
         (Subcommand::Prefill, prefill::table),
         (Subcommand::Growth, growth::table),
         (Subcommand::Load, load::table),
         (Subcommand::Copy, copy::table),
         (Subcommand::Jobs, jobs::table),
+        (Subcommand::Adapters, adapters::table),
     ];
     for (subcommand, maker) in makers {
         if which == Subcommand::All || which == subcommand {
