@@ -110,8 +110,12 @@ pub(crate) fn settle<'a>(
             plan.steps = plan.steps.min((left / step_secs) as u32).max(1);
             (plan, Course::endless(train, settings))
         }
-        // Without a speed to go by, which does not happen, one epoch is a modest answer.
-        (Budget::Minutes(_), None) => by_epochs(train, settings, 1.0, plan),
+        // The plan is the one that was kept; what is read goes on as long as it does. Without that, which does not happen,
+        // one epoch is a modest answer.
+        (Budget::Minutes(_), None) => {
+            let (plan, _) = by_epochs(train, settings, 1.0, plan);
+            (plan, Course::endless(train, settings))
+        }
         (Budget::Epochs(epochs), _) => by_epochs(train, settings, epochs, plan),
         (Budget::Steps(steps), _) => (plan(steps), Course::endless(train, settings)),
     }

@@ -76,3 +76,16 @@ fn a_shortened_batch_has_its_share_of_learnt_tokens() {
     assert!((10..=11).contains(&short.learnt()), "{}", short.learnt());
     assert_eq!(shortened(&whole, 1, 0.0).learnt(), 1);
 }
+
+#[test]
+fn a_budget_of_time_that_is_settled_already_reads_as_long_as_its_plan_goes_on() {
+    let train = pieces(10, 10);
+    let settings = settings(Budget::Minutes(60.0));
+    let (plan, mut first) = settle((&train, &[]), &settings, Some(&SPEED), 0.0);
+    let (_, mut resumed) = settle((&train, &[]), &settings, None, 0.0);
+    for step in 0..plan.steps {
+        let read = first.next_step();
+        assert!(!read.is_empty());
+        assert_eq!(resumed.next_step(), read, "step {step}");
+    }
+}
