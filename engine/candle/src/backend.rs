@@ -21,7 +21,6 @@ pub(crate) mod guide;
 mod loaded;
 mod plan;
 mod pool;
-mod prompt;
 mod server;
 mod split;
 mod stop;

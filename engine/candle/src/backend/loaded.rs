@@ -11,12 +11,12 @@ use super::{
     answer::Answer,
     forward::{Forward, PAGE_TOKENS},
     guide::{Guides, Vocabulary},
-    prompt::Prompter,
     server::{MOST_RUNNING, Server, Sharing},
     split::split,
 };
 use crate::{
     cpu::Applied,
+    prompt::Prompter,
     tokenizer::{Special, Tokenizer},
 };
 

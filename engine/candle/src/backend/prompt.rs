@@ -1,3 +1,0 @@
-//! Prompts as token ids.
-
-pub(super) use crate::prompt::Prompter;
