@@ -44,6 +44,9 @@ struct Named<A> {
     serial: u64,
 }
 
+/// Adapters with their strengths, and what names them.
+type RunsWith<A> = (Vec<Applied<A>>, String);
+
 /// A loaded model, with what measuring needs besides.
 pub(crate) trait Served: LanguageModel {
     /// [`LanguageModel::begin`], but the answer is `ids` whatever the model would say.
@@ -135,7 +138,7 @@ impl<F: Forward> LoadedModel<F> {
     fn applied(
         &self,
         uses: &[AdapterUse],
-    ) -> Result<(Vec<Applied<F::Adapter>>, String), EngineError> {
+    ) -> Result<RunsWith<F::Adapter>, EngineError> {
         let mut by_slot = BTreeMap::new();
         for &AdapterUse { slot, strength } in uses {
             let named = self.adapters.get(&slot);
