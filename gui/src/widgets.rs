@@ -9,7 +9,8 @@ mod row;
 
 pub(crate) use badge::{badge, chip, tone_colors};
 pub(crate) use button::{
-    danger, ghost, icon_button, icon_toggle, primary, primary_enabled, secondary, secondary_enabled,
+    danger, ghost, icon_button, icon_toggle, primary, primary_enabled, secondary,
+    secondary_enabled, tab,
 };
 pub(crate) use card::{banner, bullet, card, centred_column, empty, page, section};
 pub(crate) use field::{area, line, password, path_row, search};

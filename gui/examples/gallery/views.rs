@@ -563,7 +563,7 @@ pub(crate) fn training() -> View {
     };
     let adapters = vec![adapter(1, "My manner", true, 1.2), adapter(2, "My secrets", false, 8.9)];
     let preview = PreviewView {
-        recipe: Arc::clone(&dataset.recipe).as_ref().clone(),
+        recipe: Arc::clone(&dataset.recipe),
         report: Report::default(),
         train: 190,
         held_out: 22,
@@ -587,6 +587,7 @@ pub(crate) fn training() -> View {
             runs: Arc::new(vec![run()]),
             new_conversations: vec![AdapterChoice { adapter: AdapterId(1), strength: 0.8 }],
             adapters: Arc::new(adapters),
+            rules: TuneRules { exposure_limit_bits: 6.0, ..TuneRules::default() },
             ..TuningView::default()
         }),
         ..full()

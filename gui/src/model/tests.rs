@@ -30,6 +30,7 @@ fn plugin() -> PluginView {
         running: None,
         progress: None,
         settings: BTreeMap::new(),
+        adapters: Vec::new(),
     }
 }
 

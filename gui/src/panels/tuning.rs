@@ -16,7 +16,7 @@ use crate::{
     icons,
     model::{Model, TuningTab},
     types::{Command, TuneCommand, View},
-    widgets::{page, primary, secondary},
+    widgets::{self, page},
 };
 
 pub(crate) use chooser::choice_line;
@@ -51,8 +51,7 @@ fn tabs(ui: &mut Ui, view: &View, model: &mut Model) {
             (TuningTab::Train, icons::FLAME, train),
             (TuningTab::Data, icons::DATABASE, "Data"),
         ] {
-            let button = if model.tuning.tab == tab { primary } else { secondary };
-            if button(ui, glyph, label).clicked() {
+            if widgets::tab(ui, glyph, label, model.tuning.tab == tab).clicked() {
                 model.tuning.tab = tab;
             }
         }

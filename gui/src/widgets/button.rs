@@ -39,6 +39,17 @@ pub(crate) fn ghost(ui: &mut Ui, glyph: &str, label: &str) -> Response {
     painted(ui, true, glyph, label, [clear, p.raised, p.muted, clear])
 }
 
+/// One of several pages of a page.
+pub(crate) fn tab(ui: &mut Ui, glyph: &str, label: &str, shown: bool) -> Response {
+    let p = Palette::of(ui);
+    let colors = if shown {
+        [p.ember_soft, p.ember_soft, p.text, p.ember_soft]
+    } else {
+        [Color32::TRANSPARENT, p.raised, p.muted, Color32::TRANSPARENT]
+    };
+    painted(ui, true, glyph, label, colors)
+}
+
 /// Only an icon; `label` is its name and its tooltip.
 pub(crate) fn icon_button(ui: &mut Ui, glyph: &str, label: &str) -> Response {
     let p = Palette::of(ui);

@@ -31,7 +31,7 @@ pub(crate) fn choice_line(
     let button = ghost(ui, icons::GRADUATION, &words::short(&format!("{verb} {names}"), 80));
     let mut chosen = None;
     Popup::menu(&button).close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
-        ui.set_min_width(360.0);
+        ui.set_width(420.0);
         ui.label(small(ui, what));
         chosen = chooser(ui, view, now, "line");
     });

@@ -14,6 +14,9 @@ use crate::{
     words,
 };
 
+/// Widest field that fits the narrowest window.
+const FIELD_WIDTH: f32 = 460.0;
+
 const TEMPLATES: [(DraftTemplate, &str); 5] = [
     (
         DraftTemplate::WriteLikeMe,
@@ -169,11 +172,14 @@ fn authors(ui: &mut Ui, view: &View, draft: &mut DatasetDraft) {
         return;
     }
     ui.label("");
-    ui.horizontal_wrapped(|ui| {
+    wrapped(ui, |ui| {
         ui.spacing_mut().item_spacing = egui::vec2(2.0, 2.0);
         for (name, mails) in others {
-            let shown = ghost(ui, icons::PLUS, &words::short(&words::plain(name), 40));
-            let shown = shown.on_hover_text(words::count(*mails, "mail"));
+            let short = name.split_once('<').map_or(name.as_str(), |(name, _)| name.trim());
+            let short = if short.is_empty() { name.as_str() } else { short };
+            let shown = ghost(ui, icons::PLUS, &words::short(&words::plain(short), 28));
+            let hint = format!("{}, {}", words::plain(name), words::count(*mails, "mail"));
+            let shown = shown.on_hover_text(hint);
             if shown.accessible_name(format!("{name} is me")).clicked() {
                 let mut names = known.clone();
                 names.push(address(name).to_owned());
@@ -184,9 +190,17 @@ fn authors(ui: &mut Ui, view: &View, draft: &mut DatasetDraft) {
     ui.end_row();
 }
 
+/// Several things in one field of the form: a grid by itself would not break their line.
+fn wrapped(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
+    ui.vertical(|ui| {
+        ui.set_max_width(FIELD_WIDTH);
+        ui.horizontal_wrapped(add);
+    });
+}
+
 fn documents(ui: &mut Ui, view: &View, draft: &mut DatasetDraft) {
     ui.label("From folders");
-    ui.horizontal_wrapped(|ui| {
+    wrapped(ui, |ui| {
         for folder in view.folders.iter().filter(|folder| folder.plugin.is_none()) {
             let mut on = draft.folders.contains(&folder.id);
             let count = words::count(folder.documents, words::kind_name(folder.kind));

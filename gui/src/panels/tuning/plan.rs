@@ -18,11 +18,18 @@ use crate::{
     words,
 };
 
+const PREPARING: &str = "Making examples and trying a few steps\u{2026}";
+
 pub(super) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     if !view.tuning.runs.is_empty() && !model.tuning.planning {
-        if secondary(ui, icons::PLUS, "New run").clicked() {
-            model.tuning.planning = true;
-        }
+        ui.horizontal(|ui| {
+            if secondary(ui, icons::PLUS, "New run").clicked() {
+                model.tuning.planning = true;
+            }
+            if is_preparing(view) {
+                ui.label(muted(ui, PREPARING));
+            }
+        });
         return;
     }
     section(ui, "A new run", "");
@@ -77,8 +84,8 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bo
     ui.add_space(space::XS);
     let plan = plan(view, draft);
     let going = view.tuning.runs.iter().any(|run| run.ticket.is_some());
-    let job = |title: &str| view.jobs.iter().any(|job| job.title.starts_with(title));
-    let (busy, preparing) = (job("Estimating"), job("Preparing"));
+    let preparing = is_preparing(view);
+    let busy = view.jobs.iter().any(|job| job.title.starts_with("Estimating"));
     let mut over = false;
     ui.horizontal(|ui| {
         let name = match draft.name.trim() {
@@ -102,7 +109,7 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bo
             over = true;
         }
         if preparing {
-            ui.label(muted(ui, "Making examples and trying a few steps\u{2026}"));
+            ui.label(muted(ui, PREPARING));
         } else if going {
             ui.label(muted(ui, "One run at a time."));
         }
@@ -117,6 +124,12 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bo
         _ => {}
     }
     over
+}
+
+/// A run was asked for and is not there yet.
+fn is_preparing(view: &View) -> bool {
+    view.jobs.iter().any(|job| job.title.starts_with("Training"))
+        && !view.tuning.runs.iter().any(|run| run.ticket.is_some())
 }
 
 /// The chosen dataset's name: what the adapter is called unless the user knows better.

@@ -49,7 +49,7 @@ impl EventLoop {
             }
             TuneCommand::StartRun { name, plan } => {
                 let Some(turn) = self.turn_to_train(ticket) else { return };
-                self.job(ticket, format!("Preparing {}", name.trim()));
+                self.job(ticket, format!("Training {}", name.trim()));
                 let estimate = self.view.tuning.estimate.clone();
                 self.spawn(ticket, |task| async move {
                     let _turn = turn;
@@ -61,7 +61,9 @@ impl EventLoop {
             }
             TuneCommand::ResumeRun(id) => {
                 let Some(turn) = self.turn_to_train(ticket) else { return };
-                self.job(ticket, "Going on with a training run".into());
+                let known = self.view.tuning.runs.iter().find(|run| run.id == id);
+                let name = known.map_or_else(String::new, |run| run.name.clone());
+                self.job(ticket, format!("Training {name}"));
                 self.spawn(ticket, move |task| async move {
                     let _turn = turn;
                     let begun = task.blocking(move |task| resume(task, id)).await?;

@@ -52,7 +52,11 @@ impl<'a> Watcher<'a> {
     pub(super) fn show(&mut self, state: RunState) {
         self.shown.state = state;
         self.painted = Instant::now();
-        self.task.show(self.task.ctx.stamp(), Change::Run(self.shown.clone()));
+        let done = self.shown.steps.last().map_or(0, |step| step.step);
+        let share = self.shown.total_steps.map(|total| done as f32 / total.max(1) as f32);
+        let stamp = self.task.ctx.stamp();
+        self.task.show(stamp, Change::Job(self.task.ticket, share, String::new()));
+        self.task.show(stamp, Change::Run(self.shown.clone()));
     }
 
     /// The run as it was last.
