@@ -33,9 +33,7 @@ pub use format::Format;
 pub use isa::Isa;
 pub use kv::{KvFormat, KvLayout, PAGE_TOKENS, Page, Sequence};
 pub use limits::{bf16_dot_product_rate, dot_product_rate, multiply_add_rate, read_bandwidth};
-pub use lora::{
-    LowRank, LowRankFormat, LowRankPart, LowRankProduct, LowRankRow, add_low_rank,
-};
+pub use lora::{LowRank, LowRankFormat, LowRankPart, LowRankProduct, LowRankRow, add_low_rank};
 pub use matrix::{Matrix, ShapeError};
 pub use ops::{
     Rope, RopeLayout, add, geglu_tanh, rms_norm, rms_norm_heads, rope, scale, softcap, swiglu,
