@@ -15,6 +15,8 @@ async function main () {
     checkpointSaveDir: './checkpoints',
     numberOfEpochs: 1,
     learningRate: 1e-4,
+    // Falling to nothing is refused where there are few steps.
+    lrMin: 1e-5,
     contextLength: 128,
     batchSize: 128,
     microBatchSize: 128,

@@ -116,6 +116,6 @@ pub(super) fn tables(bench: &mut Bench<'_>) -> Result<Vec<Table>, BenchError> {
         ]);
     }
     let steps = ours.train.len().min(theirs.train.len());
-    table.notes.push(format!("at most {:.4} % apart over {steps} steps", 100.0 * apart));
+    table.notes.push(format!("at most {apart:.1e} of the loss apart in any of {steps} steps"));
     Ok(vec![table])
 }

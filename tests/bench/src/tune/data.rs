@@ -36,8 +36,18 @@ pub(super) struct Split {
 }
 
 impl Split {
+    /// Every tenth is held out.
+    fn every_tenth(examples: Vec<Example>) -> Self {
+        let mut split = Self { train: Vec::new(), held_out: Vec::new() };
+        for (place, example) in examples.into_iter().enumerate() {
+            let part = if place % 10 == 9 { &mut split.held_out } else { &mut split.train };
+            part.push(example);
+        }
+        split
+    }
+
     /// The last tenth is held out.
-    fn of(mut examples: Vec<Example>) -> Self {
+    fn last_tenth(mut examples: Vec<Example>) -> Self {
         let held_out = examples.split_off(examples.len() - examples.len() / 10);
         Self { train: examples, held_out }
     }
@@ -59,12 +69,12 @@ pub(super) fn play(data: &Path) -> Result<Split, BenchError> {
             _ => texts.push(speech.to_owned()),
         }
     }
-    Ok(Split::of(texts.into_iter().map(Example::Text).collect()))
+    Ok(Split::last_tenth(texts.into_iter().map(Example::Text).collect()))
 }
 
 /// What a character of the plays answers.
 pub(super) fn character(data: &Path, name: &str) -> Result<Split, BenchError> {
-    Ok(Split::of(invented::speeches(&read(data)?, name)))
+    Ok(Split::every_tenth(invented::speeches(&read(data)?, name)))
 }
 
 /// Mails of an invented author, asked for by recipient and subject.
@@ -81,7 +91,7 @@ pub(super) fn author(author: Author, mails_per_author: u32) -> Split {
         ])
     };
     let mails = invented::mailbox(7, mails_per_author).into_iter();
-    Split::of(mails.filter(|mail| mail.author == author).map(asked).collect())
+    Split::every_tenth(mails.filter(|mail| mail.author == author).map(asked).collect())
 }
 
 /// Lets a run go on and writes down its steps.

@@ -120,6 +120,6 @@ fn table(bench: &mut Bench<'_>, title: &str, voices: Voices) -> Result<Table, Be
         table.rows.push(row);
     }
     let longest = heard.secs.iter().copied().fold(0.0, f32::max);
-    table.notes.push(format!("an adapter each, at most {longest:.0} s of training"));
+    table.notes.push(format!("an adapter each, at most {longest:.0} s of training; every tenth text is held out"));
     Ok(table)
 }
