@@ -15,6 +15,7 @@ use crate::{
     commands::Outbox,
     icons,
     model::{Model, TuningTab},
+    theme::space,
     types::{Command, TuneCommand, View},
     widgets::{self, page},
 };
@@ -30,6 +31,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         |_| {},
         |ui| {
             tabs(ui, view, model);
+            ui.add_space(space::XS);
             match model.tuning.tab {
                 TuningTab::Adapters => adapters::show(ui, view, model, out),
                 TuningTab::Train => {

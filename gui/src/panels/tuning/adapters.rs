@@ -295,8 +295,11 @@ fn report(ui: &mut Ui, view: &View, report: &AdapterReport) {
                 [(0, "Without it", &answer.without), (1, "With it", &answer.with)]
             {
                 let Some(ui) = sides.get_mut(side) else { continue };
-                ui.label(small(ui, title));
-                ui.label(words::plain(text));
+                // Columns by themselves would stretch the lines.
+                ui.vertical(|ui| {
+                    ui.label(small(ui, title));
+                    ui.label(words::plain(text));
+                });
             }
         });
         ui.add_space(space::XS);

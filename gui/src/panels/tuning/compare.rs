@@ -11,7 +11,7 @@ use crate::{
     icons,
     model::Model,
     theme::{Palette, muted, small, strong},
-    types::{AdapterChoice, Command, TuneCommand, View},
+    types::{AdapterChoice, Command, ComparisonSide, TuneCommand, View},
     widgets::{area, card, ghost, primary_enabled, secondary, section},
     words,
 };
@@ -75,20 +75,25 @@ fn answers(ui: &mut Ui, view: &View) {
     ui.label(strong(&comparison.text));
     ui.columns(comparison.sides.len(), |columns| {
         for (ui, side) in columns.iter_mut().zip(&comparison.sides) {
-            let name = names(view, &side.adapters);
-            let name = if name.is_empty() { "The model as it is".to_owned() } else { name };
-            ui.label(small(ui, name));
-            ui.label(words::plain(&side.text));
-            match &side.error {
-                Some(error) => {
-                    ui.colored_label(Palette::of(ui).bad, &error.message);
-                    ui.label(small(ui, &error.hint));
-                }
-                None if !side.done => {
-                    ui.label(muted(ui, "\u{2026}"));
-                }
-                None => {}
-            }
+            // Columns by themselves would stretch the lines.
+            ui.vertical(|ui| answer(ui, view, side));
         }
     });
+}
+
+fn answer(ui: &mut Ui, view: &View, side: &ComparisonSide) {
+    let name = names(view, &side.adapters);
+    let name = if name.is_empty() { "The model as it is".to_owned() } else { name };
+    ui.label(small(ui, name));
+    ui.label(words::plain(&side.text));
+    match &side.error {
+        Some(error) => {
+            ui.colored_label(Palette::of(ui).bad, &error.message);
+            ui.label(small(ui, &error.hint));
+        }
+        None if !side.done => {
+            ui.label(muted(ui, "\u{2026}"));
+        }
+        None => {}
+    }
 }

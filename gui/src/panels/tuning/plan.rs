@@ -70,6 +70,7 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bo
         dataset(ui, view, draft);
         base(ui, view, draft);
         let label = ui.label("Time");
+        ui.spacing_mut().slider_width = 180.0;
         let slider = Slider::new(&mut draft.minutes, 1.0..=480.0)
             .logarithmic(true)
             .custom_formatter(|minutes, _| format!("about {}", words::span(minutes as f32 * 60.0)))

@@ -1,7 +1,7 @@
 //! Losses over steps, and how long examples are.
 
 use egui::Ui;
-use egui_plot::{Bar, BarChart, Legend, Line, Plot, PlotPoints};
+use egui_plot::{Bar, BarChart, Corner, Legend, Line, Plot, PlotPoints};
 
 use crate::{
     theme::Palette,
@@ -13,6 +13,10 @@ const MOST_POINTS: usize = 400;
 
 /// The losses of a run.
 pub(super) fn losses(ui: &mut Ui, run: &RunView) {
+    ui.scope(|ui| paint_losses(ui, run));
+}
+
+fn paint_losses(ui: &mut Ui, run: &RunView) {
     let p = Palette::of(ui);
     let each = run.steps.len().div_ceil(MOST_POINTS).max(1);
     let train: Vec<[f64; 2]> = run
@@ -29,9 +33,11 @@ pub(super) fn losses(ui: &mut Ui, run: &RunView) {
         .iter()
         .filter_map(|step| Some([f64::from(step.step), f64::from(step.held_out_loss?)]))
         .collect();
+    quiet(ui, p);
     Plot::new(("losses", run.id.0))
         .height(220.0)
-        .legend(Legend::default())
+        // Where losses that fall leave room.
+        .legend(Legend::default().position(Corner::LeftBottom))
         .allow_scroll(false)
         .allow_drag(false)
         .allow_zoom(false)
@@ -46,8 +52,17 @@ pub(super) fn losses(ui: &mut Ui, run: &RunView) {
         });
 }
 
+/// Grid and marks step back behind what they measure.
+fn quiet(ui: &mut Ui, p: &Palette) {
+    ui.visuals_mut().override_text_color = Some(p.faint);
+}
+
 /// How many examples there are of which length.
 pub(super) fn lengths(ui: &mut Ui, preview: &PreviewView) {
+    ui.scope(|ui| paint_lengths(ui, preview));
+}
+
+fn paint_lengths(ui: &mut Ui, preview: &PreviewView) {
     let p = Palette::of(ui);
     let labels: Vec<String> =
         preview.lengths.iter().map(|(most, _)| format!("\u{2264} {most}")).collect();
@@ -57,6 +72,7 @@ pub(super) fn lengths(ui: &mut Ui, preview: &PreviewView) {
         .enumerate()
         .map(|(place, (_, count))| Bar::new(place as f64, *count as f64).width(0.7).fill(p.ember))
         .collect();
+    quiet(ui, p);
     Plot::new("lengths")
         .height(120.0)
         .allow_scroll(false)
