@@ -96,12 +96,16 @@ pub(super) fn tables(bench: &mut Bench<'_>) -> Result<Vec<Table>, BenchError> {
     std::fs::remove_dir_all(&folder).ok();
     let (theirs, their_run) = theirs?;
     bench.tell(&format!("peft: {:.1} s", their_run.wall.as_secs_f64()));
-    let theirs: Losses = serde_json::from_str(&theirs)
-        .map_err(|error| BenchError::Answer { program: "peft".into(), reason: error.to_string() })?;
+    let theirs: Losses = serde_json::from_str(&theirs).map_err(|error| BenchError::Answer {
+        program: "peft".into(),
+        reason: error.to_string(),
+    })?;
     let apart = ours.train.iter().zip(&theirs.train).map(|(a, b)| (a / b - 1.0).abs());
     let apart = apart.fold(0.0, f32::max);
     let mut table = Table::new(
-        format!("The same losses: stories656k learns a play, {STEPS} steps in F32 from one first adapter"),
+        format!(
+            "The same losses: stories656k learns a play, {STEPS} steps in F32 from one first adapter"
+        ),
         &["side", "first loss", "last", "held out before", "after", "whole process s"],
     );
     for (name, losses, ran) in [("Hearth", &ours, &ran), ("PEFT F32", &theirs, &their_run)] {

@@ -3,7 +3,9 @@
 use std::{fs, ops::Range, path::Path};
 
 use hearth_dataset::invented::{self, Author};
-use hearth_engine_api::{ChatMessage, Checkpoint, Directive, Example, Role, StepReport, TuneObserver};
+use hearth_engine_api::{
+    ChatMessage, Checkpoint, Directive, Example, Role, StepReport, TuneObserver,
+};
 use hearth_engine_tune::Batch;
 
 use crate::BenchError;

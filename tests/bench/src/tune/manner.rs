@@ -93,12 +93,14 @@ fn mean_loss(
 
 pub(super) fn tables(bench: &mut Bench<'_>) -> Result<Vec<Table>, BenchError> {
     let plan = bench.plan;
-    let mail = plan.starter.clone().map(|starter| {
-        ("invented authors' mail, the starter model", Voices::Mail { starter })
-    });
-    let play = plan.data.clone().map(|data| {
-        ("characters of Shakespeare, stories656k", Voices::Play { data })
-    });
+    let mail = plan
+        .starter
+        .clone()
+        .map(|starter| ("invented authors' mail, the starter model", Voices::Mail { starter }));
+    let play = plan
+        .data
+        .clone()
+        .map(|data| ("characters of Shakespeare, stories656k", Voices::Play { data }));
     let both = mail.into_iter().chain(play);
     both.map(|(title, voices)| table(bench, title, voices)).collect()
 }
@@ -109,7 +111,14 @@ fn table(bench: &mut Bench<'_>, title: &str, voices: Voices) -> Result<Table, Be
     bench.tell(&format!("{title}: {:?} s", heard.secs));
     let mut table = Table::new(
         format!("Write like me: loss of held-out texts, {title}"),
-        &["texts of", "base", "own adapter", "another's, best", "own below base", "own below another's"],
+        &[
+            "texts of",
+            "base",
+            "own adapter",
+            "another's, best",
+            "own below base",
+            "own below another's",
+        ],
     );
     for (author, name) in heard.names.iter().enumerate() {
         let by = |adapter: usize| heard.losses[adapter][author];
@@ -120,6 +129,8 @@ fn table(bench: &mut Bench<'_>, title: &str, voices: Voices) -> Result<Table, Be
         table.rows.push(row);
     }
     let longest = heard.secs.iter().copied().fold(0.0, f32::max);
-    table.notes.push(format!("an adapter each, at most {longest:.0} s of training; every tenth text is held out"));
+    table.notes.push(format!(
+        "an adapter each, at most {longest:.0} s of training; every tenth text is held out"
+    ));
     Ok(table)
 }

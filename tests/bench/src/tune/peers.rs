@@ -53,7 +53,11 @@ fn shape(config: &DecoderConfig) -> serde_json::Value {
 }
 
 /// Runs a job that was written down, and gives the folder's `losses.json`.
-pub(super) fn peft_job(python: &Path, folder: &Path, base: &Path) -> Result<(String, Ran), BenchError> {
+pub(super) fn peft_job(
+    python: &Path,
+    folder: &Path,
+    base: &Path,
+) -> Result<(String, Ran), BenchError> {
     let mut command = Command::new(python);
     command.arg(folder.join("finetune.py")).arg("--base").arg(base);
     command.args(["--dtype", "float32"]);

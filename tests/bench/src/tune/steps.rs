@@ -150,9 +150,10 @@ fn laid_out(title: &str, ours: Vec<Side>, theirs: Vec<Side>, qvac: Side) -> Tabl
     let limit = limits.reduce(f64::max);
     for side in all.into_iter().filter(|side| !side.rate.values.is_empty()) {
         let ratio = |of: &dyn Fn(&Side) -> Option<f64>| Some(of(side)? / of(reference)?);
-        let share = side.limit.as_ref().and_then(|(products, _)| {
-            Some(side.rate.best()? * products / limit?)
-        });
+        let share = side
+            .limit
+            .as_ref()
+            .and_then(|(products, _)| Some(side.rate.best()? * products / limit?));
         table.rows.push(vec![
             side.name.as_str().into(),
             Cell::number(side.rate.best(), 1),

@@ -10,8 +10,8 @@ use std::{
 };
 
 use hearth_engine_api::{
-    AdapterSlot, AdapterUse, Backend, GenerateRequest, LanguageModel, LoadOptions, LoraSettings, Precision, Prompt,
-    Report, RequestId, Target,
+    AdapterSlot, AdapterUse, Backend, GenerateRequest, LanguageModel, LoadOptions, LoraSettings,
+    Precision, Prompt, Report, RequestId, Target,
 };
 use hearth_engine_candle::{CandleBackend, Checkpoint, lora::Adapter};
 use hearth_engine_kernels::{Team, bf16_dot_product_rate};
@@ -71,7 +71,10 @@ pub(super) struct Lived {
 }
 
 /// A task in a process of its own.
-pub(super) fn ask<T: DeserializeOwned>(task: &Task, threads: usize) -> Result<(T, Ran), BenchError> {
+pub(super) fn ask<T: DeserializeOwned>(
+    task: &Task,
+    threads: usize,
+) -> Result<(T, Ran), BenchError> {
     let start_error = |source| BenchError::Start { program: PROGRAM.into(), source };
     let this = env::current_exe().map_err(start_error)?;
     let task = serde_json::to_string(task).map_err(|error| unknown(&error))?;
@@ -171,10 +174,7 @@ fn run_live(path: &Path, threads: usize) -> Result<Lived, BenchError> {
     Ok(Lived { adapter_bytes: file.weights.len(), ready_secs, first_token_secs })
 }
 
-fn first_token(
-    model: &mut dyn LanguageModel,
-    adapters: Vec<AdapterUse>,
-) -> Result<(), BenchError> {
+fn first_token(model: &mut dyn LanguageModel, adapters: Vec<AdapterUse>) -> Result<(), BenchError> {
     let prompt = Prompt::Tokens((1..=LIVE_PROMPT).collect());
     let request = GenerateRequest { max_tokens: 1, adapters, ..GenerateRequest::new(prompt) };
     model.begin(RequestId(1), request)?;
