@@ -135,10 +135,7 @@ impl<F: Forward> LoadedModel<F> {
     }
 
     /// What a request runs with, in the order of the slots, and what names it. An adapter of no strength is none.
-    fn applied(
-        &self,
-        uses: &[AdapterUse],
-    ) -> Result<RunsWith<F::Adapter>, EngineError> {
+    fn applied(&self, uses: &[AdapterUse]) -> Result<RunsWith<F::Adapter>, EngineError> {
         let mut by_slot = BTreeMap::new();
         for &AdapterUse { slot, strength } in uses {
             let named = self.adapters.get(&slot);

@@ -156,7 +156,8 @@ fn the_kernels_come_to_the_same() {
             let (mut done, mut logits) = (0, Vec::new());
             for size in pieces(&record) {
                 let ids = &record.ids[done..done + size];
-                let mut steps = [Step { sequence: &mut sequence, ids, logits: Wanted::All, adapters: &[] }];
+                let mut steps =
+                    [Step { sequence: &mut sequence, ids, logits: Wanted::All, adapters: &[] }];
                 decoder.step(&mut steps, &mut logits).unwrap();
                 let shape = (size, record.logits[0].len());
                 let rows = Tensor::from_slice(&logits, shape, &Device::Cpu).unwrap();
