@@ -41,6 +41,10 @@ fn paint_losses(ui: &mut Ui, run: &RunView) {
         .allow_scroll(false)
         .allow_drag(false)
         .allow_zoom(false)
+        // The whole of it from the beginning on, so that it does not shrink as it goes.
+        .include_x(0.0)
+        .include_x(f64::from(run.total_steps.unwrap_or(1)))
+        .show_grid(!run.steps.is_empty())
         .x_axis_label("step")
         .y_axis_label("loss, nats a token")
         .show(ui, |plot| {
@@ -54,7 +58,7 @@ fn paint_losses(ui: &mut Ui, run: &RunView) {
 
 /// Grid and marks step back behind what they measure.
 fn quiet(ui: &mut Ui, p: &Palette) {
-    ui.visuals_mut().override_text_color = Some(p.faint);
+    ui.visuals_mut().override_text_color = Some(p.muted);
 }
 
 /// How many examples there are of which length.

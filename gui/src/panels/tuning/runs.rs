@@ -163,7 +163,11 @@ fn progress(ui: &mut Ui, run: &RunView) {
 }
 
 fn figures(ui: &mut Ui, run: &RunView) {
-    let (Some(first), Some(last)) = (run.steps.first(), run.steps.last()) else { return };
+    let (Some(first), Some(last)) = (run.steps.first(), run.steps.last()) else {
+        // Keeps its place.
+        ui.label(small(ui, "No step yet"));
+        return;
+    };
     let held_out: Vec<f32> = run.steps.iter().filter_map(|step| step.held_out_loss).collect();
     let mut text = format!("Loss {:.3} \u{2192} {:.3}", first.loss, last.loss);
     if let (Some(first), Some(last)) = (held_out.first(), held_out.last()) {
