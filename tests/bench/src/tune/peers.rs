@@ -80,16 +80,14 @@ pub(super) fn qvac_steps(
     text: &str,
     scratch: &Path,
     threads: usize,
-) -> Result<(QvacStepped, Ran), BenchError> {
+) -> Result<QvacStepped, BenchError> {
     let (program, words) = (folder.join("hearth_qvac_lora.js"), scratch.join("text.txt"));
     write(&program, QVAC)?;
     write(&words, text)?;
     let mut command = Command::new(folder.join("node_modules/.bin/bare"));
     command.current_dir(scratch).arg(&program).arg(model).arg(&words).arg(threads.to_string());
     let ran = process::run(&mut command)?;
-    let stepped =
-        serde_json::from_str(last_line(&ran.stdout)).map_err(|error| unknown("QVAC", &error))?;
-    Ok((stepped, ran))
+    serde_json::from_str(last_line(&ran.stdout)).map_err(|error| unknown("QVAC", &error))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BenchError> {
