@@ -89,32 +89,28 @@ fn forget(ui: &mut Ui, run: &RunView, model: &mut Model, out: &mut Outbox) {
     });
 }
 
+/// The one thing to do with a run as it stands.
 fn acts(ui: &mut Ui, run: &RunView, model: &mut Model, out: &mut Outbox) {
-    match run.state {
-        RunState::Preparing | RunState::Running | RunState::Waiting(_) => {
-            if secondary(ui, icons::PAUSE, "Pause").clicked() {
-                ask(out, TuneCommand::PauseRun(run.id));
-            }
+    let (glyph, label) = match (&run.state, run.ticket) {
+        (RunState::Preparing | RunState::Running | RunState::Waiting(_), _) => {
+            (icons::PAUSE, "Pause")
         }
-        RunState::Paused if run.sources_gone == 0 => {
-            if secondary(ui, icons::PLAY, "Resume").clicked() {
-                ask(out, TuneCommand::ResumeRun(run.id));
-            }
+        (RunState::Paused, _) if run.sources_gone == 0 => (icons::PLAY, "Resume"),
+        (RunState::Examining, Some(_)) => (icons::STOP, "Skip the questions"),
+        (RunState::Finished(Some(_)), _) => (icons::GRADUATION, "See the adapter"),
+        _ => return,
+    };
+    if !secondary(ui, glyph, label).clicked() {
+        return;
+    }
+    match (&run.state, run.ticket) {
+        (RunState::Paused, _) => ask(out, TuneCommand::ResumeRun(run.id)),
+        (RunState::Examining, Some(ticket)) => out.send(Command::Cancel(ticket)),
+        (RunState::Finished(adapter), _) => {
+            model.tuning.tab = TuningTab::Adapters;
+            model.tuning.open = *adapter;
         }
-        RunState::Examining => {
-            if let Some(ticket) = run.ticket
-                && secondary(ui, icons::STOP, "Skip the questions").clicked()
-            {
-                out.send(Command::Cancel(ticket));
-            }
-        }
-        RunState::Finished(Some(id)) => {
-            if secondary(ui, icons::GRADUATION, "See the adapter").clicked() {
-                model.tuning.tab = TuningTab::Adapters;
-                model.tuning.open = Some(id);
-            }
-        }
-        _ => {}
+        _ => ask(out, TuneCommand::PauseRun(run.id)),
     }
 }
 
