@@ -1,4 +1,5 @@
 //! What is learnt begins with what is asked, token for token, whatever template and vocabulary.
+#![allow(clippy::single_range_in_vec_init, reason = "what is learnt is a list of stretches")]
 
 use std::{fs, path::Path};
 

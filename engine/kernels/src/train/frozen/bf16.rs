@@ -62,7 +62,9 @@ impl Engine for Bf16 {
     ) {
         let mut values = [[0.0; COLUMNS]; 2];
         for (step, pair) in blocks(rows, 2).enumerate() {
-            values[1].fill(0.0);
+            if pair.len() < 2 {
+                values[1].fill(0.0);
+            }
             for (row, values) in pair.zip(&mut values) {
                 weights::read(Isa::Avx512, matrix, row, &columns, values);
             }
