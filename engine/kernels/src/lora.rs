@@ -15,10 +15,12 @@ use std::ops::Range;
 
 mod kernel;
 
-use kernel::{Down, RANKS, Up};
+use kernel::{Add, Down, RANKS, Sums};
 
-/// Rows that are taken through a block of A at a time.
-const ROWS_AT_ONCE: usize = 64;
+/// So many rows go through a block of A at a time, so that there is work for everybody.
+const FEW_ROWS: usize = 8;
+/// Of more, so many go through all of it, so that they are read once.
+const ROWS_AT_ONCE: usize = 16;
 /// Blocks of sixteen outputs that a thread takes at a time.
 const PANELS_AT_ONCE: usize = 32;
 
@@ -122,10 +124,6 @@ impl LowRank {
         }
     }
 
-    const fn panels(&self) -> usize {
-        self.outputs.div_ceil(LANES)
-    }
-
     const fn blocks(&self) -> usize {
         self.ranks / RANKS
     }
@@ -222,7 +220,7 @@ fn add_low_rank_on(
             check_part(part, product.out.len(), (rows, columns))?;
         }
     }
-    let len = parts(products).map(|part| part.rows.len() * part.pair.ranks).sum();
+    let len = parts(products).map(LowRankPart::sums).sum();
     scratch.clear();
     scratch.resize(len, 0.0);
     go_down(isa, team, (x, columns), products, scratch);
@@ -252,7 +250,7 @@ fn parts<'a>(products: &'a [LowRankProduct<'_>]) -> impl Iterator<Item = &'a Low
     products.iter().flat_map(|product| product.parts)
 }
 
-/// `f * (A x)` of all parts, one part after the other, each `(blocks of RANKS, rows, RANKS)`.
+/// `f * (A x)` of all parts, one part after the other, each `(rows, ranks)`.
 fn go_down(
     isa: Isa,
     team: &Team,
@@ -260,97 +258,141 @@ fn go_down(
     products: &[LowRankProduct<'_>],
     sums: &mut [f32],
 ) {
-    let width = columns.next_multiple_of(LANES);
-    let pieces =
-        |part: &LowRankPart<'_>| part.pair.blocks() * part.rows.len().div_ceil(ROWS_AT_ONCE);
-    let count = parts(products).map(pieces).sum();
+    let count = parts(products).map(LowRankPart::pieces).sum();
     let sums = Scatter::new(sums);
     team.chunks(count, 1, &|nth| {
         let (mut nth, mut start) = (nth.start, 0);
         for part in parts(products) {
-            let LowRankPart { pair, rows } = part;
-            let here = pieces(part);
+            let here = part.pieces();
             if nth >= here {
                 nth -= here;
-                start += rows.len() * pair.ranks;
+                start += part.sums();
                 continue;
             }
-            let groups = rows.len().div_ceil(ROWS_AT_ONCE);
-            let (block, group) = (nth / groups, nth % groups);
-            let first = group * ROWS_AT_ONCE;
-            let taken = first..rows.len().min(first + ROWS_AT_ONCE);
-            let place = |row: usize| start + (block * rows.len() + row) * RANKS;
-            #[expect(unsafe_code, reason = "sums are written by several threads")]
-            // SAFETY: every piece is handed out once, and pieces differ in part, block or rows, so no two parts overlap.
-            let sums = unsafe { sums.slice(place(taken.start)..place(taken.end)) };
-            let a = block * RANKS * width..(block + 1) * RANKS * width;
-            let (rows, unit) = (&rows[taken], pair.unit);
-            let down = Work { x, columns, rows, unit, sums };
-            match &pair.numbers {
-                Numbers::F32(thin) => down.run(isa, &thin.a[a]),
-                Numbers::F16(thin) => down.run(isa, &thin.a[a]),
+            let (blocks, rows) = part.piece(nth);
+            let work = Work { x, columns, part, blocks, rows, sums: &sums, start };
+            match &part.pair.numbers {
+                Numbers::F32(thin) => work.run(isa, &thin.a),
+                Numbers::F16(thin) => work.run(isa, &thin.a),
             }
             return;
         }
     });
 }
 
-/// Everything but the numbers, which come in two forms.
+impl LowRankPart<'_> {
+    /// Numbers between A and B.
+    const fn sums(&self) -> usize {
+        self.rows.len() * self.pair.ranks
+    }
+
+    /// Pieces of work with A: a few rows go through a block of it at a time, groups of many through all of it.
+    const fn pieces(&self) -> usize {
+        match self.rows.len() {
+            0 => 0,
+            rows if rows <= FEW_ROWS => self.pair.blocks(),
+            rows => rows.div_ceil(ROWS_AT_ONCE),
+        }
+    }
+
+    /// Blocks and rows of a piece.
+    fn piece(&self, nth: usize) -> (Range<usize>, Range<usize>) {
+        let rows = self.rows.len();
+        if rows <= FEW_ROWS {
+            return (nth..nth + 1, 0..rows);
+        }
+        let first = nth * ROWS_AT_ONCE;
+        (0..self.pair.blocks(), first..rows.min(first + ROWS_AT_ONCE))
+    }
+}
+
+/// A piece of work with A, but for its numbers, which come in two forms.
 struct Work<'a> {
     x: &'a [f32],
     columns: usize,
-    rows: &'a [LowRankRow],
-    unit: f32,
-    sums: &'a mut [f32],
+    part: &'a LowRankPart<'a>,
+    blocks: Range<usize>,
+    rows: Range<usize>,
+    sums: &'a Scatter<'a, f32>,
+    start: usize,
 }
 
 impl Work<'_> {
     fn run<C: Cell>(self, isa: Isa, a: &[C]) {
-        let Self { x, columns, rows, unit, sums } = self;
-        dispatch(isa, Down { a, x, columns, rows, unit, sums });
+        let Self { x, columns, part, blocks, rows, sums, start } = self;
+        let LowRankPart { pair, rows: all } = part;
+        let sums = Sums { place: sums, start: start + rows.start * pair.ranks, ranks: pair.ranks };
+        let unit = pair.unit;
+        dispatch(isa, Down { a, x, columns, blocks, rows: &all[rows], unit, sums });
     }
 }
 
-/// `out += B sums`, blocks of outputs handed out, each with all of its parts in order.
+/// `out += B sums`: blocks of outputs are handed out, each with all of its parts in order.
 fn go_up(isa: Isa, team: &Team, products: &mut [LowRankProduct<'_>], sums: &[f32]) {
     let mut start = 0;
-    for product in products {
-        let LowRankProduct { parts, out } = product;
-        let Some(pair) = parts.first().map(|part| part.pair) else { continue };
-        let (panels, outputs) = (pair.panels(), pair.outputs);
-        let out = Scatter::new(out);
-        team.chunks(panels, PANELS_AT_ONCE, &|panels| {
-            let mut start = start;
-            for LowRankPart { pair, rows } in *parts {
-                let len = rows.len() * pair.ranks;
-                let part = (&sums[start..start + len], *rows);
-                match &pair.numbers {
-                    Numbers::F32(thin) => {
-                        up(isa, &thin.b, pair, part, (&out, outputs), panels.clone());
-                    }
-                    Numbers::F16(thin) => {
-                        up(isa, &thin.b, pair, part, (&out, outputs), panels.clone());
-                    }
-                }
-                start += len;
+    let outs: Vec<Up<'_>> = products
+        .iter_mut()
+        .filter_map(|LowRankProduct { parts, out }| {
+            let outputs = parts.first()?.pair.outputs;
+            let len: usize = parts.iter().map(LowRankPart::sums).sum();
+            let sums = &sums[start..start + len];
+            start += len;
+            Some(Up { parts, sums, out: Scatter::new(out), outputs })
+        })
+        .collect();
+    let chunks = |up: &Up<'_>| up.panels().div_ceil(PANELS_AT_ONCE);
+    let count = outs.iter().map(chunks).sum();
+    team.chunks(count, 1, &|nth| {
+        let mut nth = nth.start;
+        for up in &outs {
+            if nth < chunks(up) {
+                let first = nth * PANELS_AT_ONCE;
+                return up.run(isa, first..up.panels().min(first + PANELS_AT_ONCE));
             }
-        });
-        start += parts.iter().map(|part| part.rows.len() * part.pair.ranks).sum::<usize>();
-    }
+            nth -= chunks(up);
+        }
+    });
 }
 
-fn up<C: Cell>(
-    isa: Isa,
-    b: &[C],
-    pair: &LowRank,
-    (sums, rows): (&[f32], &[LowRankRow]),
-    (out, outputs): (&Scatter<'_, f32>, usize),
-    panels: Range<usize>,
-) {
-    let panel_len = pair.ranks * LANES;
-    let b = &b[panels.start * panel_len..panels.end * panel_len];
-    let first = panels.start * LANES;
-    dispatch(isa, Up { b, blocks: pair.blocks(), sums, rows, out, outputs, first });
+/// Everything that is added to one product's result.
+struct Up<'a> {
+    parts: &'a [LowRankPart<'a>],
+    /// Of the parts, one after the other, each `(rows, ranks)`.
+    sums: &'a [f32],
+    out: Scatter<'a, f32>,
+    outputs: usize,
+}
+
+impl Up<'_> {
+    const fn panels(&self) -> usize {
+        self.outputs.div_ceil(LANES)
+    }
+
+    /// Some blocks of outputs, which are handed out once.
+    fn run(&self, isa: Isa, panels: Range<usize>) {
+        let mut sums = self.sums;
+        for part in self.parts {
+            let own = sums.split_off(..part.sums()).unwrap_or_default();
+            match &part.pair.numbers {
+                Numbers::F32(thin) => self.add(isa, (part, &thin.b), own, panels.clone()),
+                Numbers::F16(thin) => self.add(isa, (part, &thin.b), own, panels.clone()),
+            }
+        }
+    }
+
+    fn add<C: Cell>(
+        &self,
+        isa: Isa,
+        (part, b): (&LowRankPart<'_>, &[C]),
+        sums: &[f32],
+        panels: Range<usize>,
+    ) {
+        let ranks = part.pair.ranks;
+        let b = &b[panels.start * ranks * LANES..panels.end * ranks * LANES];
+        let (rows, out, outputs) = (part.rows, &self.out, self.outputs);
+        let first = panels.start * LANES;
+        dispatch(isa, Add { b, ranks, sums, rows, out, outputs, first });
+    }
 }
 
 #[cfg(test)]
