@@ -65,7 +65,7 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bo
     egui::Grid::new("plan").num_columns(2).spacing([16.0, 10.0]).show(ui, |ui| {
         ui.label("Name");
         let standard = set_name(view, draft);
-        line(ui, &mut draft.name, "Name of the adapter", standard, 300.0);
+        line(ui, &mut draft.name, "Name of the adapter", &standard, 300.0);
         ui.end_row();
         dataset(ui, view, draft);
         base(ui, view, draft);
@@ -90,7 +90,7 @@ fn form(ui: &mut Ui, view: &View, draft: &mut PlanDraft, out: &mut Outbox) -> bo
     let mut over = false;
     ui.horizontal(|ui| {
         let name = match draft.name.trim() {
-            "" => set_name(view, draft).to_owned(),
+            "" => set_name(view, draft),
             name => name.to_owned(),
         };
         let ready = plan.is_some() && !name.is_empty() && !going && !preparing;
@@ -134,9 +134,17 @@ fn is_preparing(view: &View) -> bool {
 }
 
 /// The chosen dataset's name: what the adapter is called unless the user knows better.
-fn set_name<'a>(view: &'a View, draft: &PlanDraft) -> &'a str {
+fn set_name(view: &View, draft: &PlanDraft) -> String {
     let set = view.tuning.datasets.iter().find(|set| Some(set.id) == draft.dataset);
-    set.map_or("", |set| set.name.as_str())
+    let Some(set) = set else { return String::new() };
+    let taken = |name: &str| view.tuning.adapters.iter().any(|adapter| adapter.name == name);
+    if !taken(&set.name) {
+        return set.name.clone();
+    }
+    // There are fewer adapters than numbers.
+    let most = view.tuning.adapters.len() + 2;
+    let mut names = (2..=most).map(|number| format!("{} {number}", set.name));
+    names.find(|name| !taken(name)).unwrap_or_default()
 }
 
 fn dataset(ui: &mut Ui, view: &View, draft: &mut PlanDraft) {
@@ -283,4 +291,69 @@ fn estimate(ui: &mut Ui, settings: &TuneSettings, estimate: &TuneEstimate) {
         ));
         ui.label(small(ui, "Measured just now by a few steps of it."));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::types::{DatasetId, DatasetView, ModelId, Recipe};
+
+    fn view() -> View {
+        let set = DatasetView {
+            id: DatasetId(4),
+            name: "Mail".into(),
+            recipe: Arc::new(Recipe::default()),
+        };
+        let mut view = View::default();
+        Arc::make_mut(&mut view.tuning).datasets = Arc::new(vec![set]);
+        view
+    }
+
+    #[test]
+    fn an_adapter_is_called_like_its_data_and_no_two_alike() {
+        let mut view = view();
+        let draft = PlanDraft { dataset: Some(DatasetId(4)), ..PlanDraft::default() };
+        assert_eq!(set_name(&view, &PlanDraft::default()), "");
+        assert_eq!(set_name(&view, &draft), "Mail");
+        for expected in ["Mail 2", "Mail 3"] {
+            let adapter = crate::types::AdapterView {
+                id: hearth_session::AdapterId(1),
+                name: set_name(&view, &draft),
+                base: String::new(),
+                base_model: None,
+                loaded: false,
+                accepted: false,
+                sources: 0,
+                sources_changed: 0,
+                sources_gone: 0,
+                dataset: None,
+                run: None,
+                bytes: 0,
+                created_secs: 0,
+                report: None,
+            };
+            let tuning = Arc::make_mut(&mut view.tuning);
+            Arc::make_mut(&mut tuning.adapters).push(adapter);
+            assert_eq!(set_name(&view, &draft), expected);
+        }
+    }
+
+    #[test]
+    fn a_plan_needs_data_and_takes_the_chosen_model() {
+        let view = view();
+        assert_eq!(plan(&view, &PlanDraft::default()), None);
+        let draft = PlanDraft {
+            dataset: Some(DatasetId(4)),
+            base: Some(Some(ModelId(7))),
+            exact: true,
+            rank: 4,
+            ..PlanDraft::default()
+        };
+        let plan = plan(&view, &draft).unwrap();
+        assert_eq!(plan.base, Some(ModelId(7)));
+        let Settings::Exact(settings) = plan.settings else { panic!("{plan:?}") };
+        assert_eq!((settings.lora.rank, settings.lora.alpha), (4, 8.0));
+    }
 }

@@ -1,7 +1,7 @@
 //! Losses over steps, and how long examples are.
 
 use egui::Ui;
-use egui_plot::{Bar, BarChart, Corner, Legend, Line, Plot, PlotPoints};
+use egui_plot::{Bar, BarChart, Corner, Legend, Line, Plot, PlotPoints, Points};
 
 use crate::{
     theme::Palette,
@@ -49,9 +49,12 @@ fn paint_losses(ui: &mut Ui, run: &RunView) {
         .y_axis_label("loss, nats a token")
         .show(ui, |plot| {
             plot.line(Line::new("learnt", PlotPoints::from(train)).color(p.faint).width(1.5));
-            if !held_out.is_empty() {
+            if let Some(first) = held_out.first().map(|point| vec![*point]) {
                 let line = Line::new("held out", PlotPoints::from(held_out));
                 plot.line(line.color(p.ember).width(2.5));
+                // The first of them is no line yet.
+                let points = Points::new("held out", PlotPoints::from(first));
+                plot.points(points.color(p.ember).radius(3.0));
             }
         });
 }
