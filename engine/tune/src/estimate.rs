@@ -20,7 +20,7 @@ const MEASURED: usize = 3;
 /// Most of a budget of time that is spent on held-out examples.
 const LOOKS_SHARE: f64 = 0.15;
 /// However much time there is, no example is read more often: what follows is learning by heart.
-const MAX_EPOCHS: f32 = 8.0;
+const MAX_EPOCHS: f32 = 4.0;
 
 /// How fast a learner is with a job's examples.
 #[derive(Clone, Copy, Debug)]

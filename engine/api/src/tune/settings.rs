@@ -77,7 +77,7 @@ impl LoraSettings {
 #[serde(rename_all = "lowercase")]
 pub enum Budget {
     /// So long, by the speed measured when it begins; the number of steps is settled then and kept. It is over earlier
-    /// where more would be learning by heart: no example is read more than 8 times.
+    /// where more would be learning by heart: no example is read more than 4 times.
     Minutes(f32),
     /// Each example is read so often.
     Epochs(f32),
