@@ -99,7 +99,12 @@ impl Outbox {
 
     /// Starts a plugin's command and leads to its panel.
     pub(crate) fn run(&mut self, plugin: &PluginId, command: &str, focus: Option<DocumentId>) {
-        let run = Command::RunPlugin { plugin: plugin.clone(), command: command.to_owned(), focus };
+        let run = Command::RunPlugin {
+            plugin: plugin.clone(),
+            command: command.to_owned(),
+            focus,
+            input: None,
+        };
         self.send_for(run, Purpose::Run(plugin.clone()));
     }
 

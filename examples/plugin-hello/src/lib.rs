@@ -1,7 +1,7 @@
 //! A whole Hearth plugin. Copy this folder, change the words, and build it with `cargo xtask pack PATH`.
 
 use hearth_plugin_sdk::{
-    Document, Failure, Field, Options, Plugin, generate, panel, register_plugin, system, user,
+    Document, Failure, Field, Options, Plugin, Text, generate, panel, register_plugin, system, user,
     value, words,
 };
 use panel::Node;
@@ -9,7 +9,7 @@ use panel::Node;
 struct Hello;
 
 impl Plugin for Hello {
-    fn run(_command: &str, focus: Option<Document>) -> Result<(), Failure> {
+    fn run(_command: &str, focus: Option<Document>, _input: Option<Text>) -> Result<(), Failure> {
         let note = focus.ok_or_else(|| Failure::BadInput("choose a note first".into()))?;
         // `body` is a promise. It can go to the model and to a panel; this code never sees what it says.
         let body = note.get(Field::Body)?;

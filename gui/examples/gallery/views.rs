@@ -404,7 +404,7 @@ fn granted(mut plugins: Vec<PluginView>) -> Vec<PluginView> {
             .map(|s| (s.id.clone(), BTreeSet::from([FolderId(1)])))
             .collect();
         let capabilities = plugin.manifest.requested();
-        plugin.grant = Some(Grant { capabilities, slots, epoch: 1 });
+        plugin.grant = Some(Grant { capabilities, slots, choice_bits_per_day: 0, epoch: 1 });
     }
     if let Some(first) = plugins.first_mut() {
         first.running = Some(Ticket(5));

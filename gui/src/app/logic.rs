@@ -170,6 +170,7 @@ fn done(app: &mut App, ticket: Ticket, reply: Reply) {
                     plugin,
                     capabilities: consent.capabilities,
                     slots: consent.slots,
+                    choice_bits_per_day: 0,
                 };
                 send(app, grant, Purpose::Plain);
             }

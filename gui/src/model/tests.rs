@@ -101,6 +101,7 @@ fn a_slot_is_ticked_beforehand_only_where_there_is_no_choice() {
 fn what_was_granted_is_what_the_page_shows() {
     let mut digest = plugin();
     let grant = Grant {
+        choice_bits_per_day: 0,
         capabilities: BTreeSet::from([Capability::Model]),
         slots: BTreeMap::from([("inbox".to_owned(), BTreeSet::from([FolderId(2)]))]),
         epoch: 3,

@@ -226,6 +226,7 @@ fn grant(consent: &mut Consent, out: &mut Outbox) {
             plugin: consent.plugin.clone(),
             capabilities: consent.capabilities.clone(),
             slots: consent.slots.clone(),
+            choice_bits_per_day: 0,
         });
     }
 }

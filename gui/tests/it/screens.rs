@@ -238,7 +238,7 @@ fn an_installed_plugin_is_set_up_in_the_same_words() {
     assert!(window.reads("Sealed: it cannot learn what your documents say."));
     window.click("Save results");
     window.click("Allow");
-    let Command::GrantPlugin { plugin, capabilities, slots } = last(&fake) else {
+    let Command::GrantPlugin { plugin, capabilities, slots, .. } = last(&fake) else {
         panic!("not granted")
     };
     assert_eq!(plugin.as_str(), "org.hearth.mail-summariser");

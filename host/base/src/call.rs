@@ -344,6 +344,8 @@ pub enum Export {
         command: String,
         /// The document.
         focus: Option<Handle>,
+        /// Words typed by the user or written by the chat, for commands that ask for some.
+        input: Option<Handle>,
     },
     /// Something happened in a panel.
     OnEvent {

@@ -59,6 +59,9 @@ pub struct Grant {
     pub capabilities: BTreeSet<Capability>,
     /// For each slot of the manifest the folders behind it.
     pub slots: std::collections::BTreeMap<String, BTreeSet<FolderId>>,
+    /// Bits of choices that it may learn a day, of those it asks for.
+    #[serde(default)]
+    pub choice_bits_per_day: u32,
     /// Counts up at each change; a run that started under another epoch gets no more data.
     pub epoch: u64,
 }

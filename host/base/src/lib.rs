@@ -29,7 +29,7 @@ pub use ids::{
 };
 pub use label::{Label, Origin, Source};
 pub use manifest::{
-    Capabilities, Command, Declassify, Focus, MANIFEST_SECTION, MAX_MANIFEST_BYTES, Manifest,
-    ManifestError, Panel, SettingKind, SettingSpec, Slot, SlotKind,
+    Capabilities, Command, Declassify, Every, Focus, MANIFEST_SECTION, MAX_MANIFEST_BYTES,
+    Manifest, ManifestError, Panel, Schedule, SettingKind, SettingSpec, Slot, SlotKind,
 };
 pub use panel::{Button, Glyph, Input, Node};

@@ -37,6 +37,9 @@ pub struct Manifest {
     /// Panels it may show.
     #[serde(default)]
     pub panels: Vec<Panel>,
+    /// Commands that the user may switch on to be run by themselves.
+    #[serde(default)]
+    pub schedules: Vec<Schedule>,
     /// Sets of documents it asks for.
     #[serde(default)]
     pub slots: Vec<Slot>,
@@ -65,6 +68,36 @@ pub struct Command {
     /// Kind of document it is offered for; it may be run on others too.
     #[serde(default)]
     pub kind: SlotKind,
+    /// What the user is asked for before it runs, such as "What to look for"; nothing if empty.
+    #[serde(default)]
+    pub input: String,
+    /// What it does, in words for the model: with these, the chat may call it where the user allows that.
+    #[serde(default)]
+    pub tool: String,
+}
+
+/// A command that the user may switch on to be run by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The plugin's own name for it.
+    pub id: String,
+    /// The command; one that needs neither a document nor input.
+    pub command: String,
+    /// How often.
+    pub every: Every,
+}
+
+/// How often a schedule comes due. The host chooses the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Every {
+    /// Each day, when the vault is first open after six in the morning.
+    Morning,
+    /// Each day, when the vault is first open after six in the evening.
+    Evening,
+    /// Once in seven days.
+    Week,
 }
 
 /// What a command works on.
@@ -262,10 +295,16 @@ impl Manifest {
         }
         check_list("commands", self.commands.iter().map(|c| c.id.as_str()), 32)?;
         check_list("panels", self.panels.iter().map(|p| p.id.as_str()), 8)?;
+        check_list("schedules", self.schedules.iter().map(|s| s.id.as_str()), 4)?;
         check_list("slots", self.slots.iter().map(|s| s.id.as_str()), 8)?;
         check_list("settings", self.settings.iter().map(|s| s.key.as_str()), 32)?;
         for command in &self.commands {
             check_words("commands.title", &command.title, 1, 60)?;
+            check_words("commands.input", &command.input, 0, 60)?;
+            check_words("commands.tool", &command.tool, 0, 200)?;
+        }
+        for schedule in &self.schedules {
+            self.check_schedule(schedule)?;
         }
         for panel in &self.panels {
             check_words("panels.title", &panel.title, 1, 60)?;
@@ -277,6 +316,19 @@ impl Manifest {
             check_setting(setting)?;
         }
         Ok(())
+    }
+
+    /// A schedule has nobody to ask.
+    fn check_schedule(&self, schedule: &Schedule) -> Result<(), ManifestError> {
+        let command = self.commands.iter().find(|command| command.id == schedule.command);
+        if command.is_some_and(|c| c.focus == Focus::None && c.input.is_empty()) {
+            return Ok(());
+        }
+        let id = &schedule.id;
+        Err(ManifestError::Field {
+            field: "schedules.command",
+            reason: format!("`{id}` needs a command without `focus` and `input`"),
+        })
     }
 }
 
@@ -357,6 +409,7 @@ mod tests {
         version = "1.2.0"
         api = "0.1"
         commands = [{ id = "digest", title = "Digest today's mail" }]
+        schedules = [{ id = "daily", command = "digest", every = "morning" }]
         panels   = [{ id = "digest", title = "Mail digest" }]
         slots    = [{ id = "inbox", kind = "mail", why = "to summarise it" }]
         settings = [{ key = "lines", kind = "number", min = 1, max = 20, default = 5 }]
@@ -387,6 +440,9 @@ mod tests {
             ("1.2.0", "1.2.-1", "version"),
             ("Mail digest\"\n", "\u{202e}tsegid\"\n", "name"),
             ("storage-kib = 64", "storage-kib = 65", "capabilities.storage-kib"),
+            ("command = \"digest\"", "command = \"other\"", "schedules.command"),
+            ("Digest today's mail\"", "Digest\", input = \"What\"", "schedules.command"),
+            ("Digest today's mail\"", "Digest\", focus = \"document\"", "schedules.command"),
             ("default = 5", "default = 50", "settings.default"),
             ("default = 5", "default = 0", "settings.default"),
             ("id = \"inbox\"", "id = \"../x\"", "slots"),

@@ -194,21 +194,27 @@ impl Broker {
         start: &Start,
     ) -> Result<(), BeginError> {
         let (key, shows): (&PanelKey, &dyn Fn(&crate::panel::OpenPanel) -> bool) = match start {
-            Start::Command { id, focus } => {
+            Start::Command { id, focus, input } => {
                 let command = manifest.commands.iter().find(|command| command.id == *id);
-                return match (command.map(|command| command.focus), focus) {
-                    (None, _) => Err(BeginError::UnknownCommand { command: escape_words(id) }),
-                    (Some(Focus::Document), None) => Err(BeginError::FocusMissing),
-                    (Some(Focus::None), Some(_)) => Err(BeginError::FocusRefused),
-                    (Some(Focus::Document), Some(_)) | (Some(Focus::None), None) => Ok(()),
+                let command = command
+                    .ok_or_else(|| BeginError::UnknownCommand { command: escape_words(id) })?;
+                match (command.input.is_empty(), input) {
+                    (false, None) => {
+                        return Err(BeginError::InputMissing { what: command.input.clone() });
+                    }
+                    (true, Some(_)) => return Err(BeginError::InputRefused),
+                    (false, Some(text)) => self.check_entered(text)?,
+                    (true, None) => {}
+                }
+                return match (command.focus, focus) {
+                    (Focus::Document, None) => Err(BeginError::FocusMissing),
+                    (Focus::None, Some(_)) => Err(BeginError::FocusRefused),
+                    (Focus::Document, Some(_)) | (Focus::None, None) => Ok(()),
                 };
             }
             Start::Pressed { panel, button } => (panel, &|open| open.has_button(button)),
             Start::Entered { panel, input, text } => {
-                let limit_bytes = self.inner.limits.entered_bytes;
-                if text.len() > limit_bytes {
-                    return Err(BeginError::TooLong { got_bytes: text.len(), limit_bytes });
-                }
+                self.check_entered(text)?;
                 (panel, &|open| open.has_input(input))
             }
             Start::Picked { panel, picker, value } => {
@@ -217,6 +223,14 @@ impl Broker {
         };
         let open = key.plugin == *plugin && self.inner.panels().get(key).is_some_and(shows);
         if open { Ok(()) } else { Err(BeginError::Stale) }
+    }
+
+    fn check_entered(&self, text: &str) -> Result<(), BeginError> {
+        let limit_bytes = self.inner.limits.entered_bytes;
+        if text.len() > limit_bytes {
+            return Err(BeginError::TooLong { got_bytes: text.len(), limit_bytes });
+        }
+        Ok(())
     }
 
     /// One run of a plugin at a time.
@@ -241,7 +255,7 @@ impl Broker {
             client.hold(node).map_err(|_full| BeginError::Stale)
         };
         let (panel, event) = match start {
-            Start::Command { id, focus } => {
+            Start::Command { id, focus, input } => {
                 let focus = match focus {
                     Some(document) => {
                         let op = Op::Document { id: document, via: Flow::default() };
@@ -250,7 +264,11 @@ impl Broker {
                     }
                     None => None,
                 };
-                return Ok(Export::Run { command: id, focus });
+                let input = match input {
+                    Some(text) => Some(hold(client, self.given(scope, text))?),
+                    None => None,
+                };
+                return Ok(Export::Run { command: id, focus, input });
             }
             Start::Pressed { panel, button } => {
                 self.record_gesture(client, &panel, "a press")?;
@@ -258,8 +276,7 @@ impl Broker {
             }
             Start::Entered { panel, input, text } => {
                 self.record_gesture(client, &panel, "an entry")?;
-                let op = Op::Given(text.into(), Flow::of(entered()));
-                let handle = hold(client, self.inner.node(scope, Kind::Text, op))?;
+                let handle = hold(client, self.given(scope, text))?;
                 (panel, Event::Entered(input, handle))
             }
             Start::Picked { panel, picker, value } => {
@@ -277,6 +294,11 @@ impl Broker {
             }
         };
         Ok(Export::OnEvent { panel: panel.panel, event })
+    }
+
+    /// The user's own words, as a value.
+    fn given(&self, scope: &Arc<Scope>, text: String) -> Arc<Node> {
+        self.inner.node(scope, Kind::Text, Op::Given(text.into(), Flow::of(entered())))
     }
 
     /// Writes down what a gesture tells the plugin: which one it was, of so many it could have been.

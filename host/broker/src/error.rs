@@ -36,6 +36,15 @@ pub enum BeginError {
     /// The command takes no document, or the plugin may not read any.
     #[error("the plugin may not be given a document")]
     FocusRefused,
+    /// The command asks for words and there are none.
+    #[error("this command needs words: {what}")]
+    InputMissing {
+        /// What it asks for, in the plugin's words.
+        what: String,
+    },
+    /// The command asks for no words.
+    #[error("this command takes no words")]
+    InputRefused,
     /// The panel is not open, or has no such button, field or element.
     #[error("the panel no longer shows this")]
     Stale,

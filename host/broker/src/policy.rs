@@ -129,6 +129,7 @@ mod tests {
 
     fn everything_granted() -> Grant {
         Grant {
+            choice_bits_per_day: 32,
             capabilities: manifest(EVERYTHING).requested(),
             slots: [("inbox".to_owned(), BTreeSet::new())].into(),
             epoch: 1,

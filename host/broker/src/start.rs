@@ -14,6 +14,8 @@ pub enum Start {
         id: String,
         /// The document the user chose, for commands that work on one.
         focus: Option<DocumentId>,
+        /// The user's words, or the chat's, for commands that ask for some.
+        input: Option<String>,
     },
     /// A button of an open panel.
     Pressed {

@@ -25,7 +25,7 @@ fn different_with(leak: Option<Leak>) -> Vec<String> {
         *world.broker.inner.planted.lock().unwrap() = leak;
     }
     differences(&worlds, |world| {
-        let start = Start::Command { id: "go".into(), focus: None };
+        let start = Start::Command { id: "go".into(), focus: None, input: None };
         vec![run(world, start, &guests::summarise_newest)]
     })
 }

@@ -418,6 +418,9 @@ pub(crate) enum PluginVerb {
         /// A folder behind a slot, as in inbox=Inbox; by name or number. May be repeated.
         #[arg(long, value_name = "SLOT=FOLDER")]
         slot: Vec<String>,
+        /// Bits of private choices that it may learn a day; none unless given.
+        #[arg(long, default_value_t = 0, value_name = "BITS")]
+        bits: u32,
     },
     /// Take every grant back.
     Revoke {
@@ -438,6 +441,9 @@ pub(crate) enum PluginVerb {
         /// The document to work on.
         #[arg(long, value_name = "ID")]
         document: Option<i64>,
+        /// Words, for commands that ask for some.
+        #[arg(long, value_name = "TEXT")]
+        input: Option<String>,
         /// Documents to give where it asks to pick some; may be repeated.
         #[arg(long, value_name = "ID")]
         pick: Vec<i64>,

@@ -64,7 +64,9 @@ fn call_export(
 ) -> wasmtime::Result<Result<(), GuestFailure>> {
     let guest = instance.hearth_plugin_guest();
     let result = match export {
-        Export::Run { command, focus } => guest.call_run(store, &command, focus.map(resource)),
+        Export::Run { command, focus, input } => {
+            guest.call_run(store, &command, focus.map(resource), input.map(resource))
+        }
         Export::OnEvent { panel, event } => guest.call_on_event(store, &panel, &event.into()),
         Export::Migrate { from_version } => guest.call_migrate(store, &from_version),
     }?;

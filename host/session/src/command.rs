@@ -95,6 +95,8 @@ pub enum Command {
         capabilities: BTreeSet<Capability>,
         /// Folders behind each slot.
         slots: BTreeMap<String, BTreeSet<FolderId>>,
+        /// Bits of choices that it may learn a day; at most what its manifest asks for.
+        choice_bits_per_day: u32,
     },
     /// Takes every grant back and stops its work.
     RevokePlugin(PluginId),
@@ -113,6 +115,8 @@ pub enum Command {
         command: String,
         /// The document it works on, for commands that need one.
         focus: Option<DocumentId>,
+        /// Words, for commands that ask for some.
+        input: Option<String>,
     },
     /// Presses a button of a panel.
     Press {

@@ -35,10 +35,11 @@ impl EventLoop {
                     install_file(task, &path, expected_hash.as_deref())
                 });
             }
-            Command::GrantPlugin { plugin, capabilities, slots } => {
+            Command::GrantPlugin { plugin, capabilities, slots, choice_bits_per_day } => {
                 self.stop_plugin(&plugin);
                 self.blocking(ticket, move |task| {
-                    set_grant(task, &plugin, Grant { capabilities, slots, epoch: 0 })?;
+                    let grant = Grant { capabilities, slots, choice_bits_per_day, epoch: 0 };
+                    set_grant(task, &plugin, grant)?;
                     Ok(Reply::Unit)
                 });
             }
@@ -267,6 +268,12 @@ fn set_grant(task: &Task, id: &PluginId, grant: Grant) -> Result<(), UserError> 
         return Err(UserError::user(
             format!("The plugin does not ask for {}.", power_name(*beyond)),
             "Grant only what its manifest asks for.",
+        ));
+    }
+    if grant.choice_bits_per_day > manifest.declassify.choice_bits_per_day {
+        return Err(UserError::user(
+            "The plugin does not ask to learn so much.",
+            format!("It asks for {} bits a day.", manifest.declassify.choice_bits_per_day),
         ));
     }
     let folders: BTreeSet<FolderId> = task.vault().folders()?.iter().map(|f| f.id).collect();

@@ -57,8 +57,8 @@ impl Runs {
 impl EventLoop {
     pub(crate) fn run_command(&mut self, ticket: Ticket, command: Command) {
         match command {
-            Command::RunPlugin { plugin, command, focus } => {
-                self.begin(ticket, plugin, Start::Command { id: command, focus });
+            Command::RunPlugin { plugin, command, focus, input } => {
+                self.begin(ticket, plugin, Start::Command { id: command, focus, input });
             }
             Command::Press { panel, button } => {
                 self.begin(ticket, panel.plugin.clone(), Start::Pressed { panel, button });

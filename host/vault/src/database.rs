@@ -9,8 +9,13 @@ use crate::key::DatabaseKey;
 use crate::{StoreError, UnlockError, VaultPart};
 
 /// In order; the position (from 1) is the schema number kept in `user_version`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/001_start.sql"), include_str!("../migrations/002_tuning.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/001_start.sql"),
+    include_str!("../migrations/002_tuning.sql"),
+    include_str!("../migrations/003_reveal.sql"),
+    include_str!("../migrations/004_install.sql"),
+    include_str!("../migrations/005_life.sql"),
+];
 
 /// A database file that is not there yet.
 pub(crate) fn create(path: &Path, key: &DatabaseKey) -> Result<Connection, UnlockError> {

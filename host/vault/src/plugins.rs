@@ -140,9 +140,10 @@ impl Vault {
         let slots = to_json(&grant.slots, "grant")?;
         self.write_for(id, "write a grant", |transaction| {
             transaction.execute(
-                "INSERT INTO grants (plugin, capabilities, slots) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (plugin) DO UPDATE SET capabilities = excluded.capabilities, slots = excluded.slots",
-                params![id.as_str(), capabilities, slots],
+                "INSERT INTO grants (plugin, capabilities, slots, choice_bits) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (plugin) DO UPDATE SET capabilities = excluded.capabilities, slots = excluded.slots,
+                    choice_bits = excluded.choice_bits",
+                params![id.as_str(), capabilities, slots, grant.choice_bits_per_day],
             )?;
             count_up(transaction, id, "epoch")?;
             read_grant(transaction, id)
@@ -390,11 +391,11 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<PluginRecord> {
 }
 
 fn read_grant(connection: &Connection, id: &PluginId) -> rusqlite::Result<Grant> {
-    let found: Option<(String, String)> = connection
+    let found: Option<(String, String, u32)> = connection
         .query_row(
-            "SELECT capabilities, slots FROM grants WHERE plugin = ?1",
+            "SELECT capabilities, slots, choice_bits FROM grants WHERE plugin = ?1",
             [id.as_str()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
     let epoch: Option<u64> = connection
@@ -403,7 +404,8 @@ fn read_grant(connection: &Connection, id: &PluginId) -> rusqlite::Result<Grant>
         })
         .optional()?;
     let mut grant = Grant { epoch: epoch.unwrap_or(0), ..Grant::default() };
-    if let Some((capabilities, slots)) = found {
+    if let Some((capabilities, slots, choice_bits)) = found {
+        grant.choice_bits_per_day = choice_bits;
         grant.capabilities = from_json(&capabilities)?;
         grant.slots = from_json(&slots)?;
     }

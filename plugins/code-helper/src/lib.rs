@@ -3,8 +3,8 @@
 mod task;
 
 use hearth_plugin_sdk::{
-    Document, Failure, Field, Options, Plugin, generate, panel, register_plugin, system, user,
-    value, words,
+    Document, Failure, Field, Options, Plugin, Text, generate, panel, register_plugin, system,
+    user, value, words,
 };
 use panel::Node;
 
@@ -13,7 +13,7 @@ use crate::task::Task;
 struct CodeHelper;
 
 impl Plugin for CodeHelper {
-    fn run(command: &str, focus: Option<Document>) -> Result<(), Failure> {
+    fn run(command: &str, focus: Option<Document>, _input: Option<Text>) -> Result<(), Failure> {
         let task = Task::named(command).ok_or(Failure::Unsupported)?;
         let file = focus.ok_or_else(|| Failure::BadInput("choose a source file first".into()))?;
         let (title, body) = (file.get(Field::Title)?, file.get(Field::Body)?);

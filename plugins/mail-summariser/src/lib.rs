@@ -17,7 +17,7 @@ const SUMMARY_TOKENS: u16 = 96;
 struct MailSummariser;
 
 impl Plugin for MailSummariser {
-    fn run(command: &str, focus: Option<Document>) -> Result<(), Failure> {
+    fn run(command: &str, focus: Option<Document>, _input: Option<Text>) -> Result<(), Failure> {
         match (command, focus) {
             ("summarise", _) => summarise_newest(),
             ("summarise-one", Some(mail)) => summarise_one(&mail),

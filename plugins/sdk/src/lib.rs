@@ -5,12 +5,12 @@
 //! trust.
 //!
 //! ```
-//! use hearth_plugin_sdk::{Document, Failure, Options, Plugin, generate, item, panel, system, user, value, words};
+//! use hearth_plugin_sdk::{Document, Failure, Options, Plugin, Text, generate, item, panel, system, user, value, words};
 //!
 //! struct Haiku;
 //!
 //! impl Plugin for Haiku {
-//!     fn run(_command: &str, focus: Option<Document>) -> Result<(), Failure> {
+//!     fn run(_command: &str, focus: Option<Document>, _input: Option<Text>) -> Result<(), Failure> {
 //!         let note = focus.ok_or(Failure::BadInput("choose a note first".into()))?;
 //!         let body = note.get(hearth_plugin_sdk::Field::Body)?;
 //!         let prompt = [system("You write haiku."), user([words("About this:\n\n"), value(&body)])];

@@ -1,14 +1,14 @@
 //! The plugin trait and its registration.
 
-use crate::{Capability, Document, Error, Event, Failure, Quota};
+use crate::{Capability, Document, Error, Event, Failure, Quota, Text};
 
 /// What a plugin offers. Every call runs in a fresh instance.
 pub trait Plugin {
-    /// Runs a command of the manifest, on the document in focus where the manifest asks for one.
+    /// Runs a command of the manifest, on the document in focus and with the words given where the manifest asks for such.
     ///
     /// # Errors
     /// The plugin's own words on why it could not.
-    fn run(command: &str, focus: Option<Document>) -> Result<(), Failure>;
+    fn run(command: &str, focus: Option<Document>, input: Option<Text>) -> Result<(), Failure>;
 
     /// Something happened in one of the plugin's panels.
     ///
@@ -35,8 +35,11 @@ pub trait Plugin {
 macro_rules! register_plugin {
     ($plugin:ty) => {
         #[cfg(not(target_arch = "wasm32"))]
-        const _: fn(&str, Option<$crate::Document>) -> Result<(), $crate::Failure> =
-            <$plugin as $crate::Plugin>::run;
+        const _: fn(
+            &str,
+            Option<$crate::Document>,
+            Option<$crate::Text>,
+        ) -> Result<(), $crate::Failure> = <$plugin as $crate::Plugin>::run;
 
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code, reason = "exports, generated")]
@@ -47,9 +50,10 @@ macro_rules! register_plugin {
                 fn run(
                     command: String,
                     focus: Option<$crate::Document>,
+                    input: Option<$crate::Text>,
                 ) -> Result<(), $crate::Failure> {
                     $crate::log_panics();
-                    <$plugin as $crate::Plugin>::run(&command, focus)
+                    <$plugin as $crate::Plugin>::run(&command, focus, input)
                 }
 
                 fn on_event(panel: String, event: $crate::Event) -> Result<(), $crate::Failure> {

@@ -53,13 +53,13 @@ fn begin_error(world: &World, start: Start) -> BeginError {
 }
 
 fn go() -> Start {
-    Start::Command { id: "go".into(), focus: None }
+    Start::Command { id: "go".into(), focus: None, input: None }
 }
 
 #[test]
 fn only_a_gesture_that_makes_sense_starts_a_run() {
     let world = World::new(&Recipe::default());
-    let command = |id: &str, focus| Start::Command { id: id.into(), focus };
+    let command = |id: &str, focus| Start::Command { id: id.into(), focus, input: None };
     let document = Some(world.documents[0]);
     let error = begin_error(&world, command("fly", None));
     assert!(matches!(error, BeginError::UnknownCommand { .. }));
@@ -110,7 +110,7 @@ fn a_focus_needs_leave_to_read() {
     world.regrant(|grant| {
         grant.capabilities.remove(&Capability::DocumentsRead);
     });
-    let start = Start::Command { id: "one".into(), focus: Some(world.documents[0]) };
+    let start = Start::Command { id: "one".into(), focus: Some(world.documents[0]), input: None };
     assert!(matches!(begin_error(&world, start), BeginError::FocusRefused));
 }
 
@@ -606,7 +606,7 @@ fn handles_mean_nothing_in_another_run() {
     }
     client.finish(RETURNED);
     let unknown = DocumentId(i64::MAX);
-    let start = Start::Command { id: "one".into(), focus: Some(unknown) };
+    let start = Start::Command { id: "one".into(), focus: Some(unknown), input: None };
     world.begin(start).0.finish(RETURNED);
 }
 

@@ -15,7 +15,7 @@ fn all_worlds() -> Vec<(String, World)> {
 }
 
 fn command() -> Start {
-    Start::Command { id: "go".into(), focus: None }
+    Start::Command { id: "go".into(), focus: None, input: None }
 }
 
 #[test]
@@ -38,7 +38,8 @@ fn the_code_helper_hears_the_same_over_every_document() {
     let worlds: Vec<(String, World)> =
         all_worlds().into_iter().filter(|(_, world)| !world.documents.is_empty()).collect();
     let different = differences(&worlds, |world| {
-        let one = |document| Start::Command { id: "one".into(), focus: Some(document) };
+        let one =
+            |document| Start::Command { id: "one".into(), focus: Some(document), input: None };
         let traces = world.documents.iter().take(1).map(|d| run(world, one(*d), &guests::explain));
         let traces = traces.collect();
         world.settled();

@@ -133,7 +133,7 @@ impl World {
     }
 
     pub(crate) fn go(&self) -> Client {
-        self.begin(Start::Command { id: "go".into(), focus: None }).0
+        self.begin(Start::Command { id: "go".into(), focus: None, input: None }).0
     }
 
     /// Changes what the plugin may do.
@@ -245,7 +245,9 @@ pub(crate) fn install(vault: &Vault, manifest: &str, folder: FolderId) -> Plugin
     vault.put_plugin(&record).unwrap();
     let slots = BTreeMap::from([("inbox".to_owned(), BTreeSet::from([folder]))]);
     let capabilities: BTreeSet<Capability> = parsed.requested();
-    vault.set_grant(&parsed.id, &Grant { capabilities, slots, epoch: 0 }).unwrap();
+    vault
+        .set_grant(&parsed.id, &Grant { capabilities, slots, choice_bits_per_day: 0, epoch: 0 })
+        .unwrap();
     parsed.id
 }
 

@@ -153,7 +153,12 @@ impl Demo {
             &format!("Grant {}", plugin.manifest.name),
             &format!("what it asks for, on {behind}"),
         );
-        let command = Command::GrantPlugin { plugin: plugin.id.clone(), capabilities, slots };
+        let command = Command::GrantPlugin {
+            plugin: plugin.id.clone(),
+            capabilities,
+            slots,
+            choice_bits_per_day: 0,
+        };
         self.shell.run(command)?;
         Ok(())
     }
@@ -167,8 +172,12 @@ impl Demo {
             value: SettingValue::Number(mails),
         };
         self.shell.run(setting)?;
-        let command =
-            Command::RunPlugin { plugin: plugin.clone(), command: "summarise".into(), focus: None };
+        let command = Command::RunPlugin {
+            plugin: plugin.clone(),
+            command: "summarise".into(),
+            focus: None,
+            input: None,
+        };
         panels::run(&self.shell, &plugin, command, &RunWishes::default(), self.out)?;
         let values = values_of(&self.shell.view(), &plugin);
         let whole = values.iter().filter(|value| value.state == ValueState::Done);
@@ -190,6 +199,7 @@ impl Demo {
             plugin: plugin.clone(),
             command: "explain".into(),
             focus: Some(file.id),
+            input: None,
         };
         panels::run(&self.shell, &plugin, command, &RunWishes::default(), self.out)?;
         let values = values_of(&self.shell.view(), &plugin);

@@ -45,7 +45,9 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
             shell.run(Command::UninstallPlugin { plugin: id.clone(), keep_saved })?;
             out.result(json!({"uninstalled": id}), format!("Removed {id}."));
         }
-        PluginVerb::Grant { plugin, allow, slot } => grant(shell, &plugin, &allow, &slot, out)?,
+        PluginVerb::Grant { plugin, allow, slot, bits } => {
+            grant(shell, &plugin, &allow, (&slot, bits), out)?;
+        }
         PluginVerb::Revoke { plugin } => {
             let id = shell.plugin(&plugin)?.id;
             shell.run(Command::RevokePlugin(id.clone()))?;
@@ -56,12 +58,13 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
             shell.run(Command::ResumePlugin(id.clone()))?;
             out.result(json!({"resumed": id}), format!("{id} may run again."));
         }
-        PluginVerb::Run { plugin, command, document, pick, save } => {
+        PluginVerb::Run { plugin, command, document, input, pick, save } => {
             let plugin = shell.plugin(&plugin)?;
             let command = Command::RunPlugin {
                 plugin: plugin.id.clone(),
                 command: command_id(&plugin.manifest, command)?,
                 focus: document.map(DocumentId),
+                input,
             };
             let wishes = RunWishes { pick: pick.into_iter().map(DocumentId).collect(), save };
             panels::run(shell, &plugin.id, command, &wishes, out)?;
@@ -90,7 +93,13 @@ fn install(shell: &Shell, path: PathBuf, hash: Option<String>, out: Out) -> Outc
     Ok(())
 }
 
-fn grant(shell: &Shell, plugin: &str, allow: &[Capability], slots: &[String], out: Out) -> Outcome {
+fn grant(
+    shell: &Shell,
+    plugin: &str,
+    allow: &[Capability],
+    (slots, bits): (&[String], u32),
+    out: Out,
+) -> Outcome {
     let plugin = shell.plugin(plugin)?;
     let mut behind: BTreeMap<String, BTreeSet<FolderId>> = BTreeMap::new();
     for pair in slots {
@@ -112,6 +121,7 @@ fn grant(shell: &Shell, plugin: &str, allow: &[Capability], slots: &[String], ou
         plugin: id.clone(),
         capabilities: capabilities.clone(),
         slots: behind,
+        choice_bits_per_day: bits,
     };
     shell.run(command)?;
     let words = power_words(&capabilities);

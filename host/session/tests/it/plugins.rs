@@ -59,11 +59,23 @@ fn grant(stage: &Stage, plugin: &PluginId) {
     let folders: BTreeSet<_> = view.folders.iter().map(|f| f.id).collect();
     let slots = manifest.slots.iter().map(|slot| (slot.id.clone(), folders.clone())).collect();
     let capabilities = manifest.requested();
-    stage.run(Command::GrantPlugin { plugin: plugin.clone(), capabilities, slots }).unwrap();
+    stage
+        .run(Command::GrantPlugin {
+            plugin: plugin.clone(),
+            capabilities,
+            slots,
+            choice_bits_per_day: 0,
+        })
+        .unwrap();
 }
 
 fn start(plugin: &PluginId) -> Command {
-    Command::RunPlugin { plugin: plugin.clone(), command: "digest".into(), focus: None }
+    Command::RunPlugin {
+        plugin: plugin.clone(),
+        command: "digest".into(),
+        focus: None,
+        input: None,
+    }
 }
 
 fn values(stage: &Stage) -> Vec<ValueView> {
@@ -131,6 +143,7 @@ fn grants_and_settings_keep_to_the_manifest() {
         plugin: plugin.clone(),
         capabilities: capabilities.iter().copied().collect(),
         slots: slot.map(|s| (s.to_owned(), BTreeSet::new())).into_iter().collect(),
+        choice_bits_per_day: 0,
     };
     let error = stage.run(ask(&[Capability::RevealText], None)).unwrap_err();
     assert!(error.message.contains("reveal-text"), "{error:?}");
@@ -288,8 +301,12 @@ fn a_question_is_put_to_the_user_and_answered() {
     let heads = stage.with_mails(3);
     let plugin = stage.install(DIGEST);
     let capabilities = stage.view().plugins[0].manifest.requested();
-    let granted =
-        Command::GrantPlugin { plugin: plugin.clone(), capabilities, slots: BTreeMap::new() };
+    let granted = Command::GrantPlugin {
+        plugin: plugin.clone(),
+        capabilities,
+        slots: BTreeMap::new(),
+        choice_bits_per_day: 0,
+    };
     stage.run(granted).unwrap();
     let pending = stage.handle.start(start(&plugin)).unwrap();
     until(&stage.handle, "the question", |view| !view.questions.is_empty());
@@ -415,6 +432,7 @@ fn only_updates_that_ask_for_nothing_more_keep_a_bundled_plugins_grant() {
         plugin: plugin.id.clone(),
         capabilities: plugin.manifest.requested(),
         slots: BTreeMap::new(),
+        choice_bits_per_day: 0,
     };
     crate::stage::run(&handle, granted).unwrap();
     session.shutdown();

@@ -58,6 +58,7 @@ fn each_change_of_a_grant_is_a_new_epoch_even_across_removal() {
     let (vault, record) = installed();
     assert_eq!(vault.grant(&id()).unwrap(), Grant::default());
     let asked = Grant {
+        choice_bits_per_day: 7,
         capabilities: BTreeSet::from([Capability::Model, Capability::DocumentsRead]),
         slots: BTreeMap::from([("inbox".to_owned(), BTreeSet::from([FolderId(3)]))]),
         epoch: 99,

@@ -39,7 +39,7 @@ fn every_export_is_reached() {
     let mut runner = start(&runtime, &QUIET.component());
     let mut host = Recorder::default();
     for export in [
-        Export::Run { command: "go".into(), focus: Some(Handle(5)) },
+        Export::Run { command: "go".into(), focus: Some(Handle(5)), input: None },
         Export::OnEvent { panel: "p".into(), event: Event::Pressed("b".into()) },
         Export::OnEvent { panel: "p".into(), event: Event::Entered("b".into(), Handle(6)) },
         Export::Migrate { from_version: "0.9.0".into() },

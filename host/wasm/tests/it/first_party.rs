@@ -47,7 +47,7 @@ fn the_mail_summariser_asks_for_exactly_this() {
     let test = "the_mail_summariser_asks_for_exactly_this";
     let Some(wasm) = component(test, "org.hearth.mail-summariser") else { return };
     assert!(inspect(&wasm).unwrap().sealed);
-    let export = Export::Run { command: "summarise".into(), focus: None };
+    let export = Export::Run { command: "summarise".into(), focus: None, input: None };
     let Some((finished, calls)) = trace(&wasm, test, export) else { return };
     assert_eq!(finished.result, Ok(()));
     let [setting, granted, each, join, keep, show] = calls.as_slice() else { panic!("{calls:?}") };
@@ -92,7 +92,7 @@ fn the_code_helper_explains_the_file_in_focus() {
     let test = "the_code_helper_explains_the_file_in_focus";
     let Some(wasm) = component(test, "org.hearth.code-helper") else { return };
     assert!(inspect(&wasm).unwrap().sealed);
-    let export = Export::Run { command: "explain".into(), focus: Some(Handle(90)) };
+    let export = Export::Run { command: "explain".into(), focus: Some(Handle(90)), input: None };
     let Some((finished, calls)) = trace(&wasm, test, export) else { return };
     assert_eq!(finished.result, Ok(()));
     let [title, body, generate, show] = calls.as_slice() else { panic!("{calls:?}") };
@@ -120,7 +120,7 @@ fn the_example_plugin_runs() {
     let test = "the_example_plugin_runs";
     let Some(wasm) = component_in("example-plugins", test, "org.example.hello") else { return };
     assert!(inspect(&wasm).unwrap().sealed);
-    let export = Export::Run { command: "haiku".into(), focus: Some(Handle(90)) };
+    let export = Export::Run { command: "haiku".into(), focus: Some(Handle(90)), input: None };
     let Some((finished, calls)) = trace(&wasm, test, export) else { return };
     assert_eq!(finished.result, Ok(()));
     let [_body, _haiku, HostCall::PanelShow { nodes, .. }] = calls.as_slice() else {

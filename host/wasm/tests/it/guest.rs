@@ -36,7 +36,7 @@ impl Guest {
                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
                 {functions}
                 (func (export "hearth:plugin/guest@0.1.0#run")
-                    (param i32 i32 i32 i32) (result i32) {run} (i32.const 16))
+                    (param i32 i32 i32 i32 i32 i32) (result i32) {run} (i32.const 16))
                 (func (export "hearth:plugin/guest@0.1.0#on-event")
                     (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16))
                 (func (export "hearth:plugin/guest@0.1.0#migrate")

@@ -46,7 +46,7 @@ pub(crate) fn start(runtime: &Runtime, component: &[u8]) -> RunnerProcess {
 }
 
 pub(crate) fn go(command: &str) -> Invocation {
-    invocation(Export::Run { command: command.into(), focus: None })
+    invocation(Export::Run { command: command.into(), focus: None, input: None })
 }
 
 pub(crate) fn invocation(export: Export) -> Invocation {

@@ -38,9 +38,22 @@ fn victim() {
         .map(|p| p.manifest.requested())
         .unwrap();
     let slots = BTreeMap::from([("inbox".to_owned(), BTreeSet::from([folder]))]);
-    run(&handle, Command::GrantPlugin { plugin: summariser.clone(), capabilities, slots }).unwrap();
-    let summarise =
-        Command::RunPlugin { plugin: summariser.clone(), command: "summarise".into(), focus: None };
+    run(
+        &handle,
+        Command::GrantPlugin {
+            plugin: summariser.clone(),
+            capabilities,
+            slots,
+            choice_bits_per_day: 0,
+        },
+    )
+    .unwrap();
+    let summarise = Command::RunPlugin {
+        plugin: summariser.clone(),
+        command: "summarise".into(),
+        focus: None,
+        input: None,
+    };
     run(&handle, summarise).unwrap();
     let view = handle.view();
     let summary = view

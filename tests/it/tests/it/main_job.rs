@@ -43,7 +43,11 @@ fn grant_all(handle: &SessionHandle, id: &PluginId) {
         })
         .collect();
     let capabilities = installed.manifest.requested();
-    run(handle, Command::GrantPlugin { plugin: id.clone(), capabilities, slots }).unwrap();
+    run(
+        handle,
+        Command::GrantPlugin { plugin: id.clone(), capabilities, slots, choice_bits_per_day: 0 },
+    )
+    .unwrap();
 }
 
 #[test]
@@ -73,6 +77,7 @@ fn mail_in_summaries_out_and_all_is_there_after_reopening() {
         plugin: summariser.clone(),
         command: "summarise".into(),
         focus: None,
+        input: None,
     };
     let refused = run(&handle, summarise());
     assert!(
@@ -100,7 +105,12 @@ fn mail_in_summaries_out_and_all_is_there_after_reopening() {
     grant_all(&handle, &helper);
     run(
         &handle,
-        Command::RunPlugin { plugin: helper.clone(), command: "explain".into(), focus: Some(file) },
+        Command::RunPlugin {
+            plugin: helper.clone(),
+            command: "explain".into(),
+            focus: Some(file),
+            input: None,
+        },
     )
     .unwrap();
     let view = handle.view();

@@ -100,6 +100,7 @@ fn install(vault: &Vault, component: &[u8]) -> PluginId {
     let grant = hearth_base::Grant {
         capabilities: manifest.requested(),
         slots: manifest.slots.iter().map(|s| (s.id.clone(), folders.clone())).collect(),
+        choice_bits_per_day: 0,
         epoch: 0,
     };
     vault.set_grant(&manifest.id, &grant).unwrap();
@@ -152,7 +153,7 @@ impl Stage {
             Broker::new(Arc::new(vault), engine, Arc::new(Nobody), Arc::new(Nobody), handle);
         broker.set_model(Some(ModelFacts { trust: ModelTrust::Public, context_tokens: 4096 }));
         let today = Date { year: 2026, month: 3, day: 9 };
-        let start = Start::Command { id: command.to_owned(), focus };
+        let start = Start::Command { id: command.to_owned(), focus, input: None };
         let (client, invocation) = broker.begin(&plugin, start, today, "en-GB").unwrap();
         // The PRF key differs between vaults by design and says nothing of their content.
         let invocation = hearth_base::Invocation {
