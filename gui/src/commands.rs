@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    model::{Picker, Screen},
-    types::{Command, DocumentId, PluginId, Ticket},
+    model::{Picker, Screen, WordsWanted},
+    types::{Command, DocumentId, PluginCommand, PluginId, PluginView, Ticket},
 };
 
 /// Why a command was sent: decides where its answer shows.
@@ -76,6 +76,8 @@ pub(crate) enum Intent {
     SetUp(PluginId),
     /// The list to pick documents from.
     Pick(Picker),
+    /// The dialog that asks for a command's words.
+    WantWords(WordsWanted),
     /// Takes a toast away.
     DismissToast(u64),
 }
@@ -97,15 +99,38 @@ impl Outbox {
         self.intents.push(Intent::Send(command, purpose));
     }
 
-    /// Starts a plugin's command and leads to its panel.
-    pub(crate) fn run(&mut self, plugin: &PluginId, command: &str, focus: Option<DocumentId>) {
-        let run = Command::RunPlugin {
-            plugin: plugin.clone(),
-            command: command.to_owned(),
+    /// Starts a plugin's command, after asking for the words it wants, and leads to its panel.
+    pub(crate) fn run(
+        &mut self,
+        plugin: &PluginView,
+        command: &PluginCommand,
+        focus: Option<DocumentId>,
+    ) {
+        if command.input.is_empty() {
+            return self.run_with(plugin.id.clone(), command.id.clone(), focus, None);
+        }
+        self.push(Intent::WantWords(WordsWanted {
+            plugin: plugin.id.clone(),
+            plugin_name: plugin.manifest.name.clone(),
+            command: command.id.clone(),
+            title: command.title.clone(),
+            label: command.input.clone(),
             focus,
-            input: None,
-        };
-        self.send_for(run, Purpose::Run(plugin.clone()));
+            text: String::new(),
+            focused: false,
+        }));
+    }
+
+    /// Starts a plugin's command with the words it wants, and leads to its panel.
+    pub(crate) fn run_with(
+        &mut self,
+        plugin: PluginId,
+        command: String,
+        focus: Option<DocumentId>,
+        input: Option<String>,
+    ) {
+        let run = Command::RunPlugin { plugin: plugin.clone(), command, focus, input };
+        self.send_for(run, Purpose::Run(plugin));
     }
 
     /// Stops something.

@@ -15,8 +15,8 @@ use crate::{
     commands::Purpose,
     types::{
         Capability, DocumentId, DocumentKind, DocumentQuery, FolderId, Manifest, MemoryEstimate,
-        MessageId, ModelInfo, Order, PanelKey, PluginId, PluginInspection, PluginView, RunId,
-        SlotKind, Ticket, View,
+        MessageId, ModelInfo, Order, PanelKey, PluginCommand, PluginId, PluginInspection,
+        PluginView, RunId, SlotKind, Ticket, View,
     },
 };
 
@@ -54,6 +54,7 @@ pub(crate) struct Model {
     pub(crate) passphrase_change: Option<PassphraseChange>,
     pub(crate) library: LibraryState,
     pub(crate) picker: Option<Picker>,
+    pub(crate) words_wanted: Option<WordsWanted>,
     pub(crate) chat: ChatState,
     pub(crate) plugins: PluginsState,
     pub(crate) consent: Option<Consent>,
@@ -82,6 +83,7 @@ impl Model {
             passphrase_change: None,
             library: LibraryState::default(),
             picker: None,
+            words_wanted: None,
             chat: ChatState::default(),
             plugins: PluginsState::default(),
             consent: None,
@@ -262,6 +264,20 @@ pub(crate) enum PickFor {
     Chat,
     /// A plugin's question.
     Question(u64),
+}
+
+/// A command that waits for the user's words.
+#[derive(Clone, Debug)]
+pub(crate) struct WordsWanted {
+    pub(crate) plugin: PluginId,
+    pub(crate) plugin_name: String,
+    pub(crate) command: String,
+    pub(crate) title: String,
+    /// What it asks for, in the plugin's words.
+    pub(crate) label: String,
+    pub(crate) focus: Option<DocumentId>,
+    pub(crate) text: String,
+    pub(crate) focused: bool,
 }
 
 /// The chat page.
@@ -448,7 +464,8 @@ pub(crate) fn next_step(view: &View) -> Option<Lead> {
         return (!view.plugins.iter().any(|p| p.grant.is_some()))
             .then(|| Lead::Grant(plugin.id.clone()));
     }
-    let command = plugin.manifest.commands.iter().find(|c| c.focus == crate::types::Focus::None)?;
+    let by_itself = |c: &&PluginCommand| c.focus == crate::types::Focus::None && c.input.is_empty();
+    let command = plugin.manifest.commands.iter().find(by_itself)?;
     let ran = view.activity.iter().any(|row| row.run.is_some());
     (!used && !ran).then(|| Lead::Run(plugin.id.clone(), command.id.clone()))
 }

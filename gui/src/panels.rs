@@ -11,3 +11,4 @@ pub(crate) mod plugins;
 mod reader;
 pub(crate) mod tuning;
 pub(crate) mod unlock;
+pub(crate) mod words_wanted;

@@ -7,8 +7,9 @@ pub(crate) use hearth_session::{
     DocumentQuery, Event, Focus, Folder, FolderId, Glyph, Grant, ImportEntry, ImportState,
     Input as PanelInput, JobView, KvFormat, LoadOptions, Manifest, MemoryEstimate, MemoryReport,
     MessageId, ModelId, ModelInfo, Notice, NoticeKind, Order, PanelKey, PanelNode, PanelView,
-    Passphrase, PickView, PluginId, PluginInspection, PluginView, PreviewView, Rating, Recipe,
-    Reply, RunId, RunPlan, RunState, RunView, SettingKind, SettingSpec, SettingValue, Settings,
-    SlotKind, SourceFilter, Speaker, Template, Ticket, TuneCommand, TuneEstimate, TuneRules,
-    TuneSettings, UserError, ValueState, ValueView, VaultState, View, Wait,
+    Passphrase, PickView, PluginCommand, PluginId, PluginInspection, PluginView, PreviewView,
+    Rating, Recipe, Reply, RunId, RunPlan, RunState, RunView, SettingKind, SettingSpec,
+    SettingValue, Settings, SlotKind, SourceFilter, Speaker, Template, Ticket, TuneCommand,
+    TuneEstimate, TuneRules, TuneSettings, UserError, ValueState, ValueView, VaultState, View,
+    Wait,
 };

@@ -74,6 +74,7 @@ pub(super) fn act(app: &mut App, ctx: &Context) {
                 }
             }
             Intent::Pick(picker) => app.model.picker = Some(picker),
+            Intent::WantWords(wanted) => app.model.words_wanted = Some(wanted),
             Intent::DismissToast(id) => app.model.toasts.retain(|t| t.id != id),
         }
     }

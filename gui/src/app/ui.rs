@@ -81,6 +81,7 @@ fn shortcuts(ui: &Ui, model: &mut Model, out: &mut Outbox) {
         && model.library.confirm.is_none()
         && model.plugins.uninstall.is_none()
         && model.passphrase_change.is_none()
+        && model.words_wanted.is_none()
         && !egui::Popup::is_any_open(ui.ctx());
     if free && ui.input(|input| input.key_pressed(Key::Escape)) {
         escape(model, out);

@@ -342,7 +342,7 @@ pub(crate) fn lead(ui: &mut Ui, view: &View, out: &mut Outbox) {
             banner(ui, Tone::Ember, icons::SPARKLE, |ui| {
                 ui.label(strong(format!("{} is ready", words::plain(&manifest.name))));
                 if primary(ui, icons::PLAY, &words::plain(&command.title)).clicked() {
-                    out.run(&plugin.id, &command.id, None);
+                    out.run(plugin, command, None);
                 }
             });
         }

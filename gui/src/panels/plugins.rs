@@ -166,7 +166,7 @@ fn commands(ui: &mut Ui, plugin: &PluginView, out: &mut Outbox) {
                     out.go(Screen::Library);
                 }
             } else if primary_enabled(ui, free, icons::PLAY, &title).clicked() {
-                out.run(&plugin.id, &command.id, None);
+                out.run(plugin, command, None);
             }
         }
     });

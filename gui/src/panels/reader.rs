@@ -79,7 +79,7 @@ fn focus_commands(ui: &mut Ui, view: &View, document: &Document, out: &mut Outbo
             let title = words::plain(&command.title);
             let by = format!("Runs {}", words::plain(&plugin.manifest.name));
             if secondary(ui, icons::SPARKLE, &title).on_hover_text(by).clicked() {
-                out.run(&plugin.id, &command.id, Some(document.head.id));
+                out.run(plugin, command, Some(document.head.id));
             }
         }
     }

@@ -55,9 +55,10 @@ pub use handle::{Busy, Pending, Session, SessionHandle, Waker};
 
 // The vocabulary of lower floors that commands and views are made of: shells depend on this crate alone.
 pub use hearth_base::{
-    AdapterId, Button, Capability, ConversationId, DatasetId, Date, DocumentId, ExampleTextId,
-    Focus, FolderId, Glyph, Grant, Input, Label, Manifest, MessageId, ModelId, Origin, PluginId,
-    RunId, SettingKind, SettingSpec, SettingValue, Slot, SlotKind, Source, TuneRunId,
+    AdapterId, Button, Capability, Command as PluginCommand, ConversationId, DatasetId, Date,
+    DocumentId, Every, ExampleTextId, Focus, FolderId, Glyph, Grant, Input, Label, Manifest,
+    MessageId, ModelId, Origin, PluginId, RunId, Schedule, SettingKind, SettingSpec, SettingValue,
+    Slot, SlotKind, Source, TuneRunId,
 };
 pub use hearth_broker::{
     PanelKey, PanelNode, PanelView, PluginNotice, ValueId, ValueState, ValueView,

@@ -34,6 +34,7 @@ pub(super) fn dialogs(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Out
         change_passphrase(ui, model, out);
     }
     panels::picker::show(ui, view, model, out);
+    panels::words_wanted::show(ui, model, out);
 }
 
 fn confirm_delete(ui: &mut Ui, model: &mut Model, out: &mut Outbox, confirm: &Confirm) {
