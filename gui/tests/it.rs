@@ -1,6 +1,8 @@
 //! The window as assistive technology sees it: every control is found by its label.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "it/hostile_panels.rs"]
+mod hostile_panels;
 #[path = "it/main_job.rs"]
 mod main_job;
 #[path = "it/screens.rs"]

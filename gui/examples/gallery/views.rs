@@ -357,7 +357,10 @@ pub(crate) fn plugins() -> Vec<PluginView> {
         description = "Explains a source file, part by part."
         version = "0.1.0"
         api = "0.1"
-        commands = [{ id = "explain", title = "Explain code", focus = "document" }]
+        commands = [
+            { id = "explain", title = "Explain code", focus = "document" },
+            { id = "rewrite", title = "Rewrite code", focus = "document", input = "What shall change?" },
+        ]
         panels = [{ id = "explanation", title = "Explanation" }]
         capabilities = { model = true }
         "#,

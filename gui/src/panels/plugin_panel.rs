@@ -2,7 +2,7 @@
 
 use egui::{
     Align, Color32, CornerRadius, Frame, Key, Label, Layout, Margin, RichText, ScrollArea, Stroke,
-    Ui, vec2,
+    Ui, UiBuilder, vec2,
 };
 
 use crate::{
@@ -35,12 +35,15 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     let plugin = view.plugins.iter().find(|p| p.id == key.plugin);
     attribution(ui, panel, plugin.is_some_and(|p| p.sealed), out);
     ui.spacing_mut().scroll.floating_allocated_width = 0.0;
-    let clip = ui.available_rect_before_wrap();
-    ui.shrink_clip_rect(clip);
+    // A room of its own: whatever is in it, it neither grows the page nor paints beside it.
+    let rect = ui.available_rect_before_wrap();
+    let mut room = ui.new_child(UiBuilder::new().max_rect(rect));
+    room.shrink_clip_rect(rect);
+    ui.advance_cursor_after_rect(rect);
     ScrollArea::vertical()
         .id_salt(("panel", key.plugin.as_str(), key.panel.as_str()))
         .auto_shrink(false)
-        .show(ui, |ui| {
+        .show(&mut room, |ui| {
             centred_column(ui, READING_WIDTH + 60.0, |ui| {
                 ui.add_space(space::M);
                 ui.label(title(words::plain(&panel.title)));
@@ -200,7 +203,7 @@ impl Painter<'_> {
 
     fn button(&mut self, ui: &mut Ui, button: &PanelButton) {
         let glyph = words::glyph(button.icon);
-        let label = words::plain(&button.label);
+        let label = named(&button.label, "Unnamed button");
         if secondary_enabled(ui, button.enabled, glyph, &label).clicked() {
             let panel = self.panel.key.clone();
             self.out.send(Command::Press { panel, button: button.id.clone() });
@@ -208,7 +211,7 @@ impl Painter<'_> {
     }
 
     fn input(&mut self, ui: &mut Ui, input: &PanelInput) {
-        let label = words::plain(&input.label);
+        let label = named(&input.label, "Unnamed field");
         let hint = words::plain(&input.placeholder);
         let key = (self.panel.key.clone(), input.id.clone());
         let text = self.model.panel_inputs.entry(key).or_default();
@@ -228,6 +231,11 @@ impl Painter<'_> {
             self.out.send(Command::Enter { panel, input: input.id.clone(), text });
         }
     }
+}
+
+/// A plugin's name for a control, which must have one.
+fn named(label: &str, otherwise: &str) -> String {
+    if label.trim().is_empty() { otherwise.to_owned() } else { words::plain(label) }
 }
 
 fn content(ui: &mut Ui, value: &ValueView, faint: Color32) {

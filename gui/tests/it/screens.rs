@@ -92,6 +92,20 @@ fn an_empty_library_leads_to_an_import() {
 }
 
 #[test]
+fn a_command_that_wants_words_asks_for_them() {
+    let (mut window, fake) = window(views::full());
+    window.click("Rewrite code");
+    assert!(window.reads("Code helper asks: What shall change?"));
+    assert!(!window.is_enabled("Run"));
+    window.write("Your words", "use iterators ");
+    window.click("Run");
+    let Command::RunPlugin { command, focus, input, .. } = last(&fake) else { panic!("no run") };
+    assert_eq!((command.as_str(), input.as_deref()), ("rewrite", Some("use iterators")));
+    assert!(focus.is_some());
+    assert!(!window.has("Your words"));
+}
+
+#[test]
 fn typing_searches_and_clicking_opens() {
     let (mut window, fake) = window(views::full());
     window.press(Modifiers::COMMAND, Key::F);

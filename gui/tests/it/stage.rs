@@ -74,6 +74,15 @@ impl Window {
         self.settle();
     }
 
+    /// Where a control is.
+    #[track_caller]
+    pub(crate) fn rect(&self, label: &str) -> egui::Rect {
+        let Some(control) = self.control(label) else {
+            panic!("no control {label:?}\n{}", self.text())
+        };
+        control.rect()
+    }
+
     pub(crate) fn has(&self, label: &str) -> bool {
         self.control(label).is_some()
     }
