@@ -290,6 +290,7 @@ pub(crate) fn conversation(answering: bool) -> ConversationView {
         },
         stopped: false,
         rating: Default::default(),
+        call: None,
     };
     ConversationView {
         id: ConversationId(1),

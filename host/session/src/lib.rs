@@ -72,7 +72,7 @@ pub use hearth_engine_api::{
     Tuner, Usage,
 };
 pub use hearth_vault::{
-    AdapterChoice, AttachmentHead, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead,
-    DocumentKind, DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order, Passphrase,
-    Rating, Speaker, TuneStep,
+    AdapterChoice, AttachmentHead, AuditRow, CallState, ChatTurn, ConversationHead, DayUsage, Document,
+    DocumentHead, DocumentKind, DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order,
+    Passphrase, PluginUsage, Rating, RunUsage, Speaker, ToolCall, ToolMode, TuneStep,
 };

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use hearth_base::{ConversationId, DocumentId, MessageId};
+use hearth_base::{ConversationId, DocumentId, Label, MessageId, PluginId};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use crate::documents::{from_json, plugin_id, to_json};
 use crate::hidden::Hidden;
 use crate::vault::now_secs;
 use crate::{StoreError, Vault};
@@ -21,11 +22,15 @@ pub enum Speaker {
     Assistant = 1,
     /// Hearth itself: that earlier messages did not fit, for one. Never part of a prompt.
     Notice = 2,
+    /// A plugin's tool that the model called, with what came of it in [`ChatTurn::call`].
+    Tool = 3,
 }
 
 impl ToSql for Speaker {
+    /// A call stands as a notice; a row of its own tells the rest.
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok((*self as i64).into())
+        let stored = if *self == Self::Tool { Self::Notice } else { *self };
+        Ok((stored as i64).into())
     }
 }
 
@@ -94,6 +99,62 @@ impl fmt::Debug for ConversationHead {
     }
 }
 
+/// What came of a tool's call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallState {
+    /// The plugin showed something, which is the turn's text.
+    Done = 0,
+    /// The user did not allow it: nothing ran.
+    Refused = 1,
+    /// It failed; the turn's text says why.
+    Failed = 2,
+}
+
+impl FromSql for CallState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            0 => Ok(Self::Done),
+            1 => Ok(Self::Refused),
+            2 => Ok(Self::Failed),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
+/// A plugin's tool that the model called in a conversation.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Whose tool; it may be gone by now.
+    pub plugin: PluginId,
+    /// The plugin's name then.
+    pub plugin_name: String,
+    /// The command of its manifest.
+    pub command: String,
+    /// The command's title then.
+    pub title: String,
+    /// The words that the model gave it.
+    pub input: Option<String>,
+    /// The document that it worked on.
+    pub document: Option<DocumentId>,
+    /// What came of it.
+    pub state: CallState,
+    /// What the result was made from, in words.
+    pub made_from: String,
+}
+
+impl fmt::Debug for ToolCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCall")
+            .field("plugin", &self.plugin)
+            .field("command", &self.command)
+            .field("input", &self.input.as_deref().map(Hidden))
+            .field("document", &self.document)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A message of a conversation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatTurn {
@@ -114,6 +175,9 @@ pub struct ChatTurn {
     /// What the user thinks of it.
     #[serde(default)]
     pub rating: Rating,
+    /// The call that it tells of.
+    #[serde(default)]
+    pub call: Option<Box<ToolCall>>,
 }
 
 impl fmt::Debug for ChatTurn {
@@ -127,6 +191,7 @@ impl fmt::Debug for ChatTurn {
             .field("model", &Hidden(&self.model))
             .field("stopped", &self.stopped)
             .field("rating", &self.rating)
+            .field("call", &self.call)
             .finish()
     }
 }
@@ -249,6 +314,84 @@ impl Vault {
         })?
     }
 
+    /// Adds a call of a tool, with its result as the message's text.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such conversation.
+    pub fn add_call(
+        &self,
+        id: ConversationId,
+        call: &ToolCall,
+        result: &str,
+    ) -> Result<MessageId, StoreError> {
+        let turn = NewTurn {
+            speaker: Speaker::Tool,
+            text: result.to_owned(),
+            attached: Vec::new(),
+            model: String::new(),
+            stopped: false,
+        };
+        self.write("add a call", |transaction| {
+            if !exists(transaction, id)? {
+                return Ok(Err(StoreError::NotFound { what: "conversation" }));
+            }
+            let message = insert_turn(transaction, id, &turn)?;
+            transaction.execute(
+                "INSERT INTO turn_calls
+                 (turn, plugin, plugin_name, command, title, input, document, state, made_from)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                params![
+                    message.0,
+                    call.plugin.as_str(),
+                    call.plugin_name,
+                    call.command,
+                    call.title,
+                    call.input,
+                    call.document.map(|document| document.0),
+                    call.state as i64,
+                    call.made_from,
+                ],
+            )?;
+            Ok(Ok(message))
+        })?
+    }
+
+    /// What all that was said in a conversation depends on besides the documents attached to it now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn conversation_label(&self, id: ConversationId) -> Result<Label, StoreError> {
+        self.read("read a conversation's label", |connection| read_label(connection, id))
+    }
+
+    /// Adds to what a conversation depends on.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such conversation.
+    pub fn join_conversation_label(
+        &self,
+        id: ConversationId,
+        more: &Label,
+    ) -> Result<Label, StoreError> {
+        self.write("add to a conversation's label", |transaction| {
+            if !exists(transaction, id)? {
+                return Ok(Err(StoreError::NotFound { what: "conversation" }));
+            }
+            let mut label = read_label(transaction, id)?;
+            label.join(more);
+            let json = match to_json(&label, "label") {
+                Ok(json) => json,
+                Err(error) => return Ok(Err(error)),
+            };
+            transaction.execute(
+                "INSERT INTO conversation_labels (conversation, label) VALUES (?1, ?2)
+                 ON CONFLICT (conversation) DO UPDATE SET label = excluded.label",
+                params![id.0, json],
+            )?;
+            Ok(Ok(label))
+        })?
+    }
+
     /// Replaces a message's text: an answer is saved as it grows.
     ///
     /// # Errors
@@ -334,18 +477,22 @@ fn read_turns(connection: &Connection, id: ConversationId) -> rusqlite::Result<V
     let mut attached = connection
         .prepare_cached("SELECT document FROM turn_documents WHERE turn = ?1 ORDER BY position")?;
     let mut statement = connection.prepare_cached(
-        "SELECT id, speaker, text, at_secs, model, stopped, rating FROM turns WHERE conversation = ?1 ORDER BY id",
+        "SELECT id, speaker, text, at_secs, model, stopped, rating,
+                c.plugin, c.plugin_name, c.command, c.title, c.input, c.document, c.state, c.made_from
+         FROM turns LEFT JOIN turn_calls c ON c.turn = id WHERE conversation = ?1 ORDER BY id",
     )?;
     let rows = statement.query_map([id.0], |row| {
+        let call = read_call(row)?;
         Ok(ChatTurn {
             id: MessageId(row.get(0)?),
-            speaker: row.get(1)?,
+            speaker: if call.is_some() { Speaker::Tool } else { row.get(1)? },
             text: row.get(2)?,
             at_secs: row.get(3)?,
             model: row.get(4)?,
             stopped: row.get(5)?,
             rating: row.get(6)?,
             attached: Vec::new(),
+            call,
         })
     })?;
     rows.map(|turn| {
@@ -355,6 +502,29 @@ fn read_turns(connection: &Connection, id: ConversationId) -> rusqlite::Result<V
         Ok(turn)
     })
     .collect()
+}
+
+fn read_call(row: &Row<'_>) -> rusqlite::Result<Option<Box<ToolCall>>> {
+    let Some(plugin) = row.get::<_, Option<String>>(7)? else { return Ok(None) };
+    Ok(Some(Box::new(ToolCall {
+        plugin: plugin_id(plugin)?,
+        plugin_name: row.get(8)?,
+        command: row.get(9)?,
+        title: row.get(10)?,
+        input: row.get(11)?,
+        document: row.get::<_, Option<i64>>(12)?.map(DocumentId),
+        state: row.get(13)?,
+        made_from: row.get(14)?,
+    })))
+}
+
+fn read_label(connection: &Connection, id: ConversationId) -> rusqlite::Result<Label> {
+    let json: Option<String> = connection
+        .query_row("SELECT label FROM conversation_labels WHERE conversation = ?1", [id.0], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    json.map_or_else(|| Ok(Label::public()), |json| from_json(&json))
 }
 
 fn exists(connection: &Connection, id: ConversationId) -> rusqlite::Result<bool> {

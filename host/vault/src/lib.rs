@@ -36,8 +36,10 @@ mod key;
 mod models;
 mod plugins;
 mod runs;
+mod schedules;
 mod sources;
 mod unlock;
+mod usage;
 mod vault;
 
 // Opening.
@@ -45,13 +47,19 @@ pub use unlock::{Passphrase, VaultDir};
 pub use vault::Vault;
 
 // What it holds.
-pub use conversations::{ChatTurn, ConversationHead, NewTurn, Rating, Speaker};
+pub use conversations::{
+    CallState, ChatTurn, ConversationHead, NewTurn, Rating, Speaker, ToolCall,
+};
 pub use documents::{
     AttachmentHead, Document, DocumentHead, DocumentKind, DocumentQuery, DocumentSelection, Folder,
     NewSaved, Order, Page,
 };
 pub use models::ModelRecord;
 pub use plugins::{AuditRow, Heritage, Kept, PluginRecord};
+
+// What plugins do by themselves and for the chat, and what it takes.
+pub use schedules::{ScheduleRecord, ToolMode};
+pub use usage::{DayUsage, PluginUsage, RunUsage};
 
 // Fine-tuning.
 pub use adapters::{AdapterBytes, AdapterChoice, AdapterRecord, NewAdapter};

@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use hearth_session::{
-    ChatTurn, Command, ConversationId, DocumentId, Event, MessageId, Rating, Reply, Speaker,
-    StopReason, TuneCommand,
+    CallState, ChatTurn, Command, ConversationId, DocumentId, Event, MessageId, Rating, Reply,
+    Speaker, StopReason, TuneCommand,
 };
 use serde_json::json;
 
@@ -159,8 +159,27 @@ fn turn_words(turn: &ChatTurn) -> String {
         Speaker::User => "You",
         Speaker::Assistant => "Hearth",
         Speaker::Notice => "(note)",
+        Speaker::Tool => return call_words(turn),
     };
     let stopped = if turn.stopped { " (stopped)" } else { "" };
     let attached: String = turn.attached.iter().map(|id| format!(" [document {id}]")).collect();
     format!("{who}{stopped}:{attached} {}\n", turn.text.trim_end())
+}
+
+/// A call of a plugin's tool, attributed, with what came of it.
+fn call_words(turn: &ChatTurn) -> String {
+    let Some(call) = &turn.call else { return String::new() };
+    let input = call.input.as_ref().map_or(String::new(), |input| format!(" with “{input}”"));
+    let document = call.document.map_or(String::new(), |id| format!(" on document {id}"));
+    let state = match call.state {
+        CallState::Done => "",
+        CallState::Refused => " (not allowed)",
+        CallState::Failed => " (failed)",
+    };
+    let from = match call.made_from.as_str() {
+        "" => String::new(),
+        words => format!("\n  ({words})"),
+    };
+    let text = turn.text.trim_end();
+    format!("(tool) {}: {}{document}{input}{state}: {text}{from}\n", call.plugin_name, call.title)
 }

@@ -2,7 +2,7 @@
 
 use hearth_base::ConversationId;
 use hearth_engine_api::{ChatMessage, Example, Role};
-use hearth_vault::{ChatTurn, Rating, Speaker};
+use hearth_vault::{CallState, ChatTurn, Rating, Speaker};
 
 use super::{Context, Draft, Made};
 use crate::DatasetError;
@@ -11,29 +11,38 @@ use crate::report::LeftOut;
 use crate::split::Group;
 
 /// Makes an example of a conversation, up to the last answer to learn from. Answers that the user found bad, and those
-/// that were stopped, go with what they answer.
+/// that were stopped, go with what they answer. So do those made from what a plugin's tool gave, unless the user found
+/// them good: whoever could slip words into such a result must not be learnt from by chance.
 pub(crate) fn of_conversation(
     context: &Context<'_>,
     id: ConversationId,
 ) -> Result<(Made, Group), DatasetError> {
     let group = context.draw.conversation(id.0);
-    let turns = context.vault.turns(id)?;
-    let good = |turn: &ChatTurn| match context.recipe.conversations {
+    let turns = told(context.vault.turns(id)?);
+    let good = |Told { turn, results }: &Told| match context.recipe.conversations {
         Conversations::Rated => turn.rating == Rating::Good,
-        _ => is_whole(turn),
+        _ => is_whole(turn, results),
     };
     let Some(last) =
-        turns.iter().rposition(|turn| turn.speaker == Speaker::Assistant && good(turn))
+        turns.iter().rposition(|told| told.turn.speaker == Speaker::Assistant && good(told))
     else {
         return Ok((Err(LeftOut::NoAnswer), group));
     };
     let mut messages: Vec<ChatMessage> = Vec::new();
     let mut draft =
         Draft { example: Example::Text(String::new()), documents: vec![], shortened: false };
-    for turn in turns[..=last].iter().filter(|turn| turn.speaker != Speaker::Notice) {
-        if turn.speaker == Speaker::Assistant && !is_whole(turn) {
+    for Told { turn, results } in &turns[..=last] {
+        if turn.speaker == Speaker::Assistant && !is_whole(turn, results) {
             messages.pop_if(|message| message.role == Role::User);
             continue;
+        }
+        if !results.is_empty() {
+            push(&mut messages, Role::User, results.concat());
+            for document in context.vault.conversation_label(id)?.documents() {
+                if let Some(document) = context.beside(document)? {
+                    draft.documents.push((document.head.id, context.group(&document)));
+                }
+            }
         }
         let mut content = String::new();
         for document in &turn.attached {
@@ -58,11 +67,40 @@ pub(crate) fn of_conversation(
     Ok((Ok(vec![draft]), group))
 }
 
-fn is_whole(turn: &ChatTurn) -> bool {
+/// What was said, and what tools gave for it.
+struct Told {
+    turn: ChatTurn,
+    results: Vec<String>,
+}
+
+/// Leaves Hearth's own words out, and moves results of tools to the answers made from them.
+fn told(turns: Vec<ChatTurn>) -> Vec<Told> {
+    let mut all = Vec::new();
+    let mut results = Vec::new();
+    for turn in turns {
+        match (turn.speaker, &turn.call) {
+            (Speaker::Notice, _) => {}
+            (Speaker::Tool, Some(call)) if call.state == CallState::Done => {
+                results.push(format!("Result of “{}”:\n\n{}", call.title, turn.text));
+            }
+            (Speaker::Tool, _) => {}
+            (Speaker::User, _) => {
+                results.clear();
+                all.push(Told { turn, results: Vec::new() });
+            }
+            (Speaker::Assistant, _) => {
+                all.push(Told { turn, results: std::mem::take(&mut results) });
+            }
+        }
+    }
+    all
+}
+
+fn is_whole(turn: &ChatTurn, results: &[String]) -> bool {
     match turn.rating {
         Rating::Bad => false,
         Rating::Good => true,
-        Rating::None => !turn.stopped,
+        Rating::None => !turn.stopped && results.is_empty(),
     }
 }
 

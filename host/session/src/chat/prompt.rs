@@ -84,7 +84,7 @@ fn spoken(turns: Vec<Turn>) -> Vec<Turn> {
         .filter(|turn| match turn.speaker {
             Speaker::User => true,
             Speaker::Assistant => !turn.text.trim().is_empty(),
-            Speaker::Notice => false,
+            Speaker::Notice | Speaker::Tool => false,
         })
         .collect();
     for turn in &mut spoken {

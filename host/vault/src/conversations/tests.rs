@@ -87,3 +87,53 @@ fn what_is_not_there_is_an_error() {
     );
     assert!(vault.turns(talk).unwrap().is_empty());
 }
+
+fn call(state: CallState) -> ToolCall {
+    ToolCall {
+        plugin: PluginId::new("org.example.finder").unwrap(),
+        plugin_name: "Finder".into(),
+        command: "find".into(),
+        title: "Find".into(),
+        input: Some("anvils".into()),
+        document: Some(DocumentId(7)),
+        state,
+        made_from: "made by Finder from 3 documents".into(),
+    }
+}
+
+#[test]
+fn calls_stand_among_the_messages_and_go_with_them() {
+    let vault = Vault::in_memory().unwrap();
+    let talk = vault.new_conversation("x").unwrap();
+    vault.add_turn(talk, &said(Speaker::User, "where?")).unwrap();
+    let turn = vault.add_call(talk, &call(CallState::Done), "in the yard").unwrap();
+    vault.add_turn(talk, &said(Speaker::Assistant, "In the yard.")).unwrap();
+    vault.add_turn(talk, &said(Speaker::Notice, "no call")).unwrap();
+    let turns = vault.turns(talk).unwrap();
+    assert_eq!(turns[1].speaker, Speaker::Tool);
+    assert_eq!(turns[1].text, "in the yard");
+    assert_eq!(turns[1].call.as_deref(), Some(&call(CallState::Done)));
+    assert!(!format!("{turns:?}").contains("anvils"));
+    assert_eq!((turns[3].speaker, turns[3].call.is_none()), (Speaker::Notice, true));
+    vault.delete_turns_from(turn).unwrap();
+    let again = vault.add_call(talk, &call(CallState::Refused), "").unwrap();
+    assert!(again > turn);
+    assert_eq!(vault.turns(talk).unwrap().len(), 2);
+    let missing = StoreError::NotFound { what: "conversation" };
+    let gone = ConversationId(99);
+    assert_eq!(vault.add_call(gone, &call(CallState::Failed), "").unwrap_err(), missing);
+}
+
+#[test]
+fn what_a_conversation_depends_on_only_grows() {
+    let vault = Vault::in_memory().unwrap();
+    let talk = vault.new_conversation("x").unwrap();
+    assert!(vault.conversation_label(talk).unwrap().is_public());
+    let of = |id| Label::document(DocumentId(id), [hearth_base::Origin::External].into());
+    vault.join_conversation_label(talk, &of(1)).unwrap();
+    let both = vault.join_conversation_label(talk, &of(2)).unwrap();
+    assert_eq!(both, Label::joined([&of(1), &of(2)]));
+    assert_eq!(vault.conversation_label(talk).unwrap(), both);
+    vault.delete_conversation(talk).unwrap();
+    assert!(vault.join_conversation_label(talk, &of(1)).is_err());
+}
