@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, PluginId};
+use crate::{Capability, Grant, PluginId};
 
 /// Name of the component's custom section that holds the manifest.
 pub const MANIFEST_SECTION: &str = "hearth:manifest";
@@ -272,6 +272,33 @@ impl Manifest {
         powers
     }
 
+    /// Its version as three numbers, which compare as versions do.
+    pub fn version_numbers(&self) -> [u32; 3] {
+        // A manifest that was read has three.
+        let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(0));
+        std::array::from_fn(|_| numbers.next().unwrap_or(0))
+    }
+
+    /// What is left of a grant under this manifest: nothing that it does not ask for.
+    pub fn cut(&self, grant: &Grant, former: &Self) -> Grant {
+        let asked = self.requested();
+        let same_slot = |id: &str| {
+            let kind = |m: &Self| m.slots.iter().find(|s| s.id == id).map(|s| s.kind);
+            kind(self).is_some() && kind(self) == kind(former)
+        };
+        Grant {
+            capabilities: grant.capabilities.intersection(&asked).copied().collect(),
+            slots: grant
+                .slots
+                .iter()
+                .filter(|(id, _)| same_slot(id))
+                .map(|(id, folders)| (id.clone(), folders.clone()))
+                .collect(),
+            choice_bits_per_day: grant.choice_bits_per_day.min(self.declassify.choice_bits_per_day),
+            epoch: grant.epoch,
+        }
+    }
+
     /// Whether it asks to learn nothing.
     pub fn claims_sealed(&self) -> bool {
         self.declassify == Declassify::default()
@@ -430,6 +457,38 @@ mod tests {
             ])
         );
         assert_eq!(manifest.settings[0].kind, SettingKind::Number { min: 1, max: 20, default: 5 });
+    }
+
+    #[test]
+    fn versions_compare_by_number() {
+        let version = |v: &str| {
+            Manifest::parse(GOOD.replace("1.2.0", v).as_bytes()).unwrap().version_numbers()
+        };
+        assert_eq!(version("1.2.0"), [1, 2, 0]);
+        assert!(version("1.10.0") > version("1.9.9") && version("2.0.0") > version("1.99.99"));
+        assert_eq!(version("1.02.0"), version("1.2.0"));
+    }
+
+    #[test]
+    fn a_grant_is_cut_to_what_is_asked_for() {
+        let former = Manifest::parse(GOOD.as_bytes()).unwrap();
+        let folders = BTreeSet::from([crate::FolderId(1)]);
+        let grant = Grant {
+            capabilities: former.requested(),
+            slots: [("inbox".to_owned(), folders)].into(),
+            choice_bits_per_day: 0,
+            epoch: 4,
+        };
+        assert_eq!(former.cut(&grant, &former), grant);
+        let narrower =
+            GOOD.replace("model = true, ", "").replace("kind = \"mail\"", "kind = \"any\"");
+        let narrower = Manifest::parse(narrower.as_bytes()).unwrap();
+        let cut = narrower.cut(&grant, &former);
+        assert!(!cut.allows(Capability::Model) && cut.allows(Capability::Storage));
+        assert!(cut.slots.is_empty(), "the same folders under another kind are another slot");
+        let wider = GOOD.replace("save = false", "save = true, search = true");
+        let wider = Manifest::parse(wider.as_bytes()).unwrap();
+        assert_eq!(wider.cut(&grant, &former), grant, "a wider manifest widens no grant");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use wasmparser::{
     CanonicalFunction, CanonicalOption, Encoding, Parser, Payload, Validator, WasmFeatures,
 };
 
+use crate::is_of_one_script;
+
 /// Longest component.
 pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 /// Most core modules in one component; a Python guest has 38.
@@ -127,6 +129,10 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, InspectError> {
     }
     let found = Found::read(component)?;
     let manifest = Manifest::parse(found.manifest.ok_or(InspectError::NoManifest)?)?;
+    if !is_of_one_script(&manifest.name) {
+        let reason = "its letters are of several scripts, as names that pose as others are".into();
+        return Err(ManifestError::Field { field: "name", reason }.into());
+    }
     if !found.exports_guest {
         return Err(InspectError::NoGuest);
     }

@@ -17,11 +17,18 @@ mod artefact;
 mod child;
 mod compile;
 mod inspect;
+mod lookalike;
 mod runner;
 mod runtime;
+mod signature;
 
 pub use artefact::{Artefact, ArtefactStore};
 pub use compile::CompileError;
 pub use inspect::{InspectError, Inspection, MAX_COMPONENT_BYTES, component_hash, inspect};
+pub use lookalike::{is_of_one_script, looks_like};
 pub use runner::{Finished, HostCalls, RunError, RunnerProcess};
 pub use runtime::{Runtime, RuntimeMissing};
+pub use signature::{
+    MAX_SIGNATURE_BYTES, PublisherKey, Rotation, SIGNATURE_SUFFIX, SignatureError, Signed,
+    verify_component, verify_rotation,
+};
