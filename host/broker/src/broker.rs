@@ -6,13 +6,13 @@ use hearth_base::{
     Date, DocumentId, Event, Export, Focus, Invocation, InvocationInfo, Label, Manifest, Origin,
     PluginId, RunId, Source,
 };
-use hearth_engine_api::Engine;
+use hearth_engine_api::{AdapterSlot, Engine};
 use hearth_vault::Vault;
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    Asker, BeginError, Client, Limits, ModelFacts, Observer, PanelKey, PanelView, PersonalAdapter,
-    Start, ValueError, ValueId, escape_words,
+    Asker, BeginError, Client, Limits, ModelFacts, Observer, Occasion, PanelKey, PanelView,
+    PersonalAdapter, Spent, Start, ValueError, ValueId, escape_words,
     inner::{Inner, Outside},
     ops::{documents, storage},
     permit::Permit,
@@ -79,6 +79,22 @@ impl Broker {
         locale: &str,
         personal: Vec<PersonalAdapter>,
     ) -> Result<(Client, Invocation), BeginError> {
+        let occasion = Occasion { today, locale, words: entered() };
+        self.begin_on(plugin, start, occasion, personal)
+    }
+
+    /// [`Broker::begin_with`], where it may not be the user who chose a command's words and document.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin_on(
+        &self,
+        plugin: &PluginId,
+        start: Start,
+        occasion: Occasion<'_>,
+        personal: Vec<PersonalAdapter>,
+    ) -> Result<(Client, Invocation), BeginError> {
+        let Occasion { today, locale, words } = occasion;
         let vault = self.inner.vault().ok_or(BeginError::Locked)?;
         let manifest = self.ready(&vault, plugin)?;
         self.check_start(plugin, &manifest, &start)?;
@@ -97,7 +113,7 @@ impl Broker {
             .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
         self.take_turn(&scope)?;
         let mut client = Client::new(Arc::clone(&self.inner), Arc::clone(&scope), before);
-        let export = match self.export(&mut client, &scope, start) {
+        let export = match self.export(&mut client, &scope, start, words) {
             Ok(export) => export,
             Err(error) => {
                 client.abandon();
@@ -149,6 +165,31 @@ impl Broker {
         let shown = self.inner.shown(id).ok_or(ValueError::Stale)?;
         let outcome = shown.node.outcome.get().ok_or(ValueError::NotReady)?;
         outcome.text().map(|text| text.to_string()).map_err(failed)
+    }
+
+    /// All that a shown value depends on.
+    ///
+    /// # Errors
+    /// [`ValueError`].
+    pub fn value_label(&self, id: ValueId) -> Result<Label, ValueError> {
+        let shown = self.inner.shown(id).ok_or(ValueError::Stale)?;
+        let outcome = shown.node.outcome.get().ok_or(ValueError::NotReady)?;
+        Ok(shown.flow(outcome).label())
+    }
+
+    /// What runs took since this was last asked.
+    pub fn take_spent(&self) -> Vec<(PluginId, RunId, Spent)> {
+        self.inner.spent.take()
+    }
+
+    /// Ends all work of the plugins that have a run with this adapter, and says which these are: for when it is taken
+    /// away. As after [`Broker::stop`], a guest that is still running gets nothing more.
+    pub fn stop_using(&self, slot: AdapterSlot) -> Vec<PluginId> {
+        let users = self.inner.users_of(slot);
+        for plugin in &users {
+            self.stop(plugin);
+        }
+        users
     }
 
     /// Whether saves, or values to be kept for a later run, are still being made for a plugin. The observer hears of a
@@ -250,6 +291,7 @@ impl Broker {
         client: &mut Client,
         scope: &Arc<Scope>,
         start: Start,
+        words: Label,
     ) -> Result<Export, BeginError> {
         let hold = |client: &mut Client, node: Arc<Node>| {
             client.hold(node).map_err(|_full| BeginError::Stale)
@@ -258,14 +300,20 @@ impl Broker {
             Start::Command { id, focus, input } => {
                 let focus = match focus {
                     Some(document) => {
-                        let op = Op::Document { id: document, via: Flow::default() };
+                        // That the user chose it tells nothing of what else there is.
+                        let via = if words == entered() {
+                            Flow::default()
+                        } else {
+                            Flow::of(words.clone())
+                        };
+                        let op = Op::Document { id: document, via };
                         let node = self.inner.node(scope, Kind::Document, op);
                         Some(hold(client, node)?)
                     }
                     None => None,
                 };
                 let input = match input {
-                    Some(text) => Some(hold(client, self.given(scope, text))?),
+                    Some(text) => Some(hold(client, self.given(scope, text, words))?),
                     None => None,
                 };
                 return Ok(Export::Run { command: id, focus, input });
@@ -276,7 +324,7 @@ impl Broker {
             }
             Start::Entered { panel, input, text } => {
                 self.record_gesture(client, &panel, "an entry")?;
-                let handle = hold(client, self.given(scope, text))?;
+                let handle = hold(client, self.given(scope, text, entered()))?;
                 (panel, Event::Entered(input, handle))
             }
             Start::Picked { panel, picker, value } => {
@@ -296,9 +344,9 @@ impl Broker {
         Ok(Export::OnEvent { panel: panel.panel, event })
     }
 
-    /// The user's own words, as a value.
-    fn given(&self, scope: &Arc<Scope>, text: String) -> Arc<Node> {
-        self.inner.node(scope, Kind::Text, Op::Given(text.into(), Flow::of(entered())))
+    /// The user's own words, or the chat's, as a value.
+    fn given(&self, scope: &Arc<Scope>, text: String, label: Label) -> Arc<Node> {
+        self.inner.node(scope, Kind::Text, Op::Given(text.into(), Flow::of(label)))
     }
 
     /// Writes down what a gesture tells the plugin: which one it was, of so many it could have been.

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use hearth_base::{Answer, GuestError, Handle, HostCall, HostReply, Quota, SettingValue};
+use hearth_base::{Answer, GuestError, Handle, HostCall, HostReply, Quota, RunId, SettingValue};
 use hearth_gate::Gate;
 use hearth_vault::AuditRow;
 
@@ -94,6 +94,11 @@ impl Client {
         };
         client.record("began".into(), true);
         client
+    }
+
+    /// Which run this is.
+    pub fn run(&self) -> RunId {
+        self.scope.run
     }
 
     /// Answers a call. Only `CompletionNext` may wait, for the model; it must not be called on a thread of the async

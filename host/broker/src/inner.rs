@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use hearth_base::PluginId;
-use hearth_engine_api::Engine;
+use hearth_base::{PluginId, Weights};
+use hearth_engine_api::{AdapterSlot, Engine};
 use hearth_vault::Vault;
 use tokio::{
     runtime::Handle as Runtime,
@@ -24,6 +24,7 @@ use crate::{
     panel::OpenPanel,
     permit::{Operation, Permit},
     scope::Scope,
+    spent::Ledger,
     values::{Fault, Kind, Node, Op},
 };
 
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) model_slots: Arc<Semaphore>,
     /// Held while a kept value is written: one after the other.
     pub(crate) keeping: tokio::sync::Mutex<()>,
+    pub(crate) spent: Arc<Ledger>,
     panels: Mutex<BTreeMap<PanelKey, OpenPanel>>,
     work: Mutex<BTreeMap<PluginId, Work>>,
     changed: Arc<Notify>,
@@ -129,6 +131,7 @@ impl Inner {
             vault_slots: Arc::new(Semaphore::new(VAULT_SLOTS as usize)),
             model_slots: Arc::new(Semaphore::new(MODEL_SLOTS as usize)),
             keeping: tokio::sync::Mutex::default(),
+            spent: Arc::default(),
             panels: Mutex::default(),
             work: Mutex::default(),
             changed,
@@ -224,6 +227,18 @@ impl Inner {
             task.abort();
         }
         self.halt_panels(plugin);
+    }
+
+    /// Plugins with runs that may still use an adapter.
+    pub(crate) fn users_of(&self, slot: AdapterSlot) -> Vec<PluginId> {
+        let uses = |scope: Arc<Scope>| {
+            scope.adapters(Weights::Personal).iter().any(|adapter| adapter.slot == slot)
+        };
+        let work = self.work();
+        let users = work
+            .iter()
+            .filter(|(_, work)| work.scopes.iter().filter_map(std::sync::Weak::upgrade).any(uses));
+        users.map(|(plugin, _)| plugin.clone()).collect()
     }
 
     /// Lets go of the vault, once all that uses it has ended.

@@ -40,6 +40,7 @@ mod permit;
 mod planted;
 mod policy;
 mod scope;
+mod spent;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -52,7 +53,8 @@ pub use broker::Broker;
 pub use client::Client;
 pub use error::{BeginError, ValueError};
 pub use limits::Limits;
-pub use start::{ModelFacts, ModelTrust, PersonalAdapter, RunEnd, Start};
+pub use spent::Spent;
+pub use start::{ModelFacts, ModelTrust, Occasion, PersonalAdapter, RunEnd, Start};
 
 // Whoever speaks with the user.
 pub use outside::{Asker, Observer, PickAnswer, PickQuestion};

@@ -1,6 +1,6 @@
 //! How runs begin and end, and what the broker must know of the model.
 
-use hearth_base::{DocumentId, GuestFailure, Label};
+use hearth_base::{Date, DocumentId, GuestFailure, Label};
 use hearth_engine_api::AdapterSlot;
 
 use crate::{PanelKey, ValueId};
@@ -42,6 +42,17 @@ pub enum Start {
         /// The element.
         value: ValueId,
     },
+}
+
+/// When and for whom a run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occasion<'a> {
+    /// The user's calendar day.
+    pub today: Date,
+    /// Language tag that the plugin is told.
+    pub locale: &'a str,
+    /// What the words and the document of a command depend on: of the chat's, everything it had read.
+    pub words: Label,
 }
 
 /// How a run ended.

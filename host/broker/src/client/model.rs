@@ -173,9 +173,10 @@ impl Client {
                 return Ok((Completion::Running(generation), Some(text)));
             }
         }
-        let stop = runtime.block_on(generation.finish())?.stop;
+        let done = runtime.block_on(generation.finish())?;
+        self.inner.spent.answered(&self.scope, &done.usage);
         self.same_model()?;
-        match stop {
+        match done.stop {
             StopReason::Cancelled => Err(Fault::Stopped),
             _ => Ok((Completion::Over, None)),
         }

@@ -87,6 +87,7 @@ pub(crate) struct Answered {
 struct Asking<'a> {
     inner: &'a Inner,
     slot: &'a ModelSlot,
+    scope: Arc<Scope>,
     generation: Option<Generation>,
 }
 
@@ -95,9 +96,12 @@ impl Drop for Asking<'_> {
         let Some(generation) = self.generation.take() else { return };
         generation.cancel_flag().store(true, Ordering::Relaxed);
         let slot = Arc::clone(self.slot);
-        // What became of it concerns nobody any more.
+        let (spent, scope) = (Arc::clone(&self.inner.spent), Arc::clone(&self.scope));
+        // What became of it concerns nobody any more; what it took is counted.
         self.inner.runtime.spawn(async move {
-            generation.finish().await.ok();
+            if let Ok(done) = generation.finish().await {
+                spent.answered(&scope, &done.usage);
+            }
             drop(slot);
         });
     }
@@ -116,7 +120,7 @@ pub(crate) async fn ask(
     let weights = ask.weights;
     let adapters = scope.adapters(weights);
     let generation = Some(inner.engine.generate(GenerateRequest { adapters, ..request(ask) })?);
-    let mut asking = Asking { inner, slot, generation };
+    let mut asking = Asking { inner, slot, scope: Arc::clone(&scope), generation };
     while let Some(generation) = &mut asking.generation
         && let Some(event) = generation.next().await
     {
@@ -126,6 +130,7 @@ pub(crate) async fn ask(
     }
     let Some(generation) = asking.generation.take() else { return Err(Fault::Stopped) };
     let done = generation.finish().await?;
+    inner.spent.answered(&scope, &done.usage);
     if done.stop == StopReason::Cancelled {
         return Err(Fault::Stopped);
     }

@@ -322,6 +322,7 @@ impl Making<'_> {
         self.flow.join_label(&Label { sources: [Source::Document(id)].into(), ..Label::public() });
         let scope = &self.node.scope;
         let document = self.inner.permitted(scope, ReadDocument(id), documents::read).await?;
+        self.inner.spent.read_document(scope);
         let limit_bytes = self.inner.limits.value_bytes;
         if document.body.len() > limit_bytes {
             return Err(Fault::TooLarge { limit_bytes });
