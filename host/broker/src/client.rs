@@ -13,7 +13,7 @@ use std::{
 };
 
 use hearth_base::{Answer, GuestError, Handle, HostCall, HostReply, Quota, RunId, SettingValue};
-use hearth_gate::Gate;
+use hearth_gate::GateEvent;
 use hearth_vault::AuditRow;
 
 use crate::{
@@ -53,7 +53,6 @@ pub struct Client {
     held: BTreeMap<u32, Held>,
     next_handle: u32,
     meter: Meter,
-    gate: Gate,
     rows: Vec<AuditRow>,
     refusals: u32,
     /// Why the run may not go on, if so. Whatever it returns, it ends abnormally.
@@ -86,7 +85,6 @@ impl Client {
             held: BTreeMap::new(),
             next_handle: 1,
             meter: Meter::default(),
-            gate: Gate::new(),
             rows: Vec::new(),
             refusals: 0,
             broken: None,
@@ -163,9 +161,7 @@ impl Client {
             HostCall::CompletionNext(completion) => self.completion_next(completion),
             HostCall::RevealChoice(choice) => self.reveal_choice(choice),
             HostCall::RevealText { text, purpose: _ } => self.reveal_text(text),
-            HostCall::Remaining => {
-                Ok(Answer::Number(self.gate.remaining_millibits(&self.scope.plugin)))
-            }
+            HostCall::Remaining => Ok(Answer::Number(0)),
             HostCall::PanelShow { panel, nodes } => self.show(&panel, nodes),
             HostCall::Notify { icon, message } => self.notify(icon, &message),
             HostCall::StorageGet(key) => self.storage_get(&key),
@@ -183,16 +179,16 @@ impl Client {
         let Kind::Choice { outcomes } = node.kind else { return Err(wrong_kind("a choice")) };
         self.allow(Access::RevealChoice)?;
         let outcomes = u32::try_from(outcomes).unwrap_or(u32::MAX);
-        let attempt = self.gate.reveal_choice(&self.scope.plugin, self.scope.run, outcomes);
-        self.record_refused(attempt.event.to_string());
+        let price_millibits = hearth_gate::choice_millibits(outcomes);
+        let event = GateEvent::ChoiceOverQuota { outcomes, price_millibits };
+        self.record_refused(event.to_string());
         Err(GuestError::Refused)
     }
 
     fn reveal_text(&mut self, text: Handle) -> HostReply {
         self.text(text)?;
         self.allow(Access::RevealText)?;
-        let attempt = self.gate.reveal_text(&self.scope.plugin, self.scope.run);
-        self.record_refused(attempt.event.to_string());
+        self.record_refused(GateEvent::TextOverQuota.to_string());
         Err(GuestError::Refused)
     }
 

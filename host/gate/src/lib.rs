@@ -1,135 +1,58 @@
 //! The gate: the only way by which anything private could become known to a plugin.
 //!
-//! Everything else a plugin hears is public by construction. What stands here decides whether a plugin may learn a
-//! hidden choice or a text, and every attempt becomes a [`GateEvent`] for the audit trail, whatever the verdict. This
-//! version refuses all of them: [`Gate::remaining_millibits`] is 0. Accounts that bound how many bits a plugin, a
-//! publisher and a source ever give away, and a dialog in which the user reads the very bytes before they leave, come
-//! with a later version of this crate, behind the same functions.
+//! Everything else a plugin hears is public by construction. Three things are not: a hidden choice it asks to learn
+//! ([`pay_choice`], then [`tell_choice`]), a text that the user lets it have ([`begin_text`], then [`present_text`]),
+//! and what the user presses after seeing private values ([`gesture`]). Each has a price in thousandths of a bit, and
+//! each price comes out of accounts that bound how much a plugin, its publisher, and every source of a value ever give
+//! away. What comes of an attempt is a [`GateEvent`] for the audit trail, whatever the verdict.
 //!
-//! It is pure: no I/O, no clock, no secrets, so that it can be tested alone and to the last branch. It must never see
-//! the private value itself, only how much knowing it would tell.
+//! Functions here are pure: they look at a [`Ledger`], a snapshot of what was spent, and return the [`Charge`]s to
+//! write, which the caller does in the same transaction in which it has read. No I/O, no clock, no secrets, so that
+//! all of it can be tested to the last branch. The gate must never
+//! - see the private value itself: only how much knowing it would tell;
+//! - let a plugin tell an exhausted source from a value that could not be made: both are the outcome "failed", at full
+//!   charge, for what a source has left is nobody's to know;
+//! - refuse for a public reason after it has charged: a public account that is short costs nothing;
+//! - let an account pass its limit.
+//!
+//! Prices are logarithms of the number of outcomes, "failed" included, since a deterministic program leaks at most
+//! that much min-entropy (Smith, "On the Foundations of Quantitative Information Flow", FoSSaCS 2009), and since those
+//! of several answers add up to at least what they tell together (Espinoza and Smith, "Min-entropy as a resource",
+//! Information and Computation 226, 2013).
 //!
 //! ```
-//! use hearth_base::{PluginId, RunId};
-//! use hearth_gate::{Gate, Verdict};
-//! let plugin = PluginId::new("org.example.digest")?;
-//! let attempt = Gate::new().reveal_choice(&plugin, RunId(1), 4);
-//! assert_eq!(attempt.verdict, Verdict::Refused);
-//! assert_eq!(attempt.event.to_string(), "asked to learn one of 4 outcomes (2322 millibits): refused");
-//! # Ok::<(), hearth_base::IdError>(())
+//! use std::collections::BTreeSet;
+//! use hearth_base::{Date, PluginId};
+//! use hearth_gate::{Day, Ledger, Party, Told, pay_choice, remaining, tell_choice};
+//! let day = Day::of(Date { year: 2026, month: 1, day: 31 });
+//! let plugin = PluginId::new("org.example.triage")?;
+//! let party = Party { plugin, publishers: ["key".to_owned()].into(), day, choice_bits: 4, text: false };
+//! let mut ledger = Ledger::default();
+//! let paid = pay_choice(&party, 4, &ledger)?;
+//! ledger.write(&paid.charges);
+//! assert_eq!(remaining(&party, &ledger), 4_000 - 2_322);
+//! let mail = BTreeSet::from(["content of a mail".to_owned()]);
+//! let told = tell_choice(&mail, paid.price_millibits, true, &ledger);
+//! assert_eq!(told.verdict, Told::Outcome);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod account;
+mod choice;
+mod event;
+mod gesture;
+mod party;
 mod price;
+mod text;
 
-use std::fmt;
-
-use hearth_base::{PluginId, RunId};
-
+pub use account::{Account, Charge, Day, Ledger, Sources};
+pub use choice::{ChoiceTold, OverQuota, Paid, Told, pay_choice, tell_choice};
+pub use event::GateEvent;
+pub use gesture::{GesturesSpent, allow_gestures, gesture, gestures_left};
+pub use party::{Party, Standing, remaining, standing};
 pub use price::choice_millibits;
-
-/// What a plugin wanted to learn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Which of so many outcomes a choice is.
-    Choice {
-        /// Outcomes it has.
-        outcomes: u32,
-    },
-    /// A text.
-    Text,
-}
-
-/// Whether it may. There is no other verdict yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// It may not, and learns nothing but this, which is the same for every value.
-    Refused,
-}
-
-/// An attempt, for the audit trail. Holds nothing private; its `Display` is the row's text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GateEvent {
-    /// Who.
-    pub plugin: PluginId,
-    /// In which run.
-    pub run: RunId,
-    /// What it wanted.
-    pub wish: Wish,
-}
-
-impl fmt::Display for GateEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.wish {
-            Wish::Choice { outcomes } => write!(
-                f,
-                "asked to learn one of {outcomes} outcomes ({} millibits): refused",
-                choice_millibits(outcomes)
-            ),
-            Wish::Text => f.write_str("asked to learn a text: refused"),
-        }
-    }
-}
-
-/// A verdict, and the event that must be recorded whatever it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the event belongs in the audit trail"]
-pub struct Attempt {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What to record.
-    pub event: GateEvent,
-}
-
-/// Decides what plugins may learn.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Gate;
-
-impl Gate {
-    /// A gate that lets nothing through.
-    pub const fn new() -> Self {
-        Self
-    }
-
-    /// A plugin asks which of `outcomes` a choice is.
-    pub fn reveal_choice(&self, plugin: &PluginId, run: RunId, outcomes: u32) -> Attempt {
-        refuse(plugin, run, Wish::Choice { outcomes })
-    }
-
-    /// A plugin asks for a text.
-    pub fn reveal_text(&self, plugin: &PluginId, run: RunId) -> Attempt {
-        refuse(plugin, run, Wish::Text)
-    }
-
-    /// What the plugin may still learn today.
-    pub const fn remaining_millibits(&self, _plugin: &PluginId) -> u32 {
-        0
-    }
-}
-
-fn refuse(plugin: &PluginId, run: RunId, wish: Wish) -> Attempt {
-    Attempt { verdict: Verdict::Refused, event: GateEvent { plugin: plugin.clone(), run, wish } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_wish_is_refused_and_recorded() {
-        let plugin = PluginId::new("org.example.curious").unwrap();
-        let gate = Gate::new();
-        for outcomes in [0, 1, 2, 64, u32::MAX] {
-            let attempt = gate.reveal_choice(&plugin, RunId(7), outcomes);
-            assert_eq!(attempt.verdict, Verdict::Refused);
-            assert_eq!(attempt.event.wish, Wish::Choice { outcomes });
-            assert_eq!((attempt.event.run, &attempt.event.plugin), (RunId(7), &plugin));
-        }
-        let attempt = gate.reveal_text(&plugin, RunId(8));
-        assert_eq!(attempt.verdict, Verdict::Refused);
-        assert_eq!(attempt.event.to_string(), "asked to learn a text: refused");
-        assert_eq!(gate.remaining_millibits(&plugin), 0);
-    }
-}
+pub use text::{
+    Presented, TextAttempt, TextBegun, TextPresented, begin_text, present_text, within_the_hour,
+};

@@ -36,6 +36,13 @@ mod tests {
     }
 
     #[test]
+    fn powers_of_two_cost_whole_bits() {
+        for bits in 0..32_u32 {
+            assert_eq!(choice_millibits((1_u32 << bits) - 1), bits * 1000);
+        }
+    }
+
+    #[test]
     fn more_outcomes_never_cost_less() {
         let prices: Vec<u32> = (0..2000).map(choice_millibits).collect();
         assert!(prices.is_sorted());
