@@ -169,6 +169,15 @@ pub enum HostCall {
         collection: Handle,
         separator: String,
     },
+    CollectionZip {
+        left: Handle,
+        right: Handle,
+        separator: String,
+    },
+    CollectionCount {
+        collection: Handle,
+        up_to: u8,
+    },
     ChoiceSelect {
         choice: Handle,
         options: Vec<Handle>,
@@ -200,6 +209,15 @@ pub enum HostCall {
         query: Handle,
         limit: u16,
     },
+    Thread {
+        document: Handle,
+        slot: String,
+        limit: u16,
+    },
+    Threads {
+        slot: String,
+        limit: u16,
+    },
     Save {
         title: Handle,
         body: Handle,
@@ -216,6 +234,10 @@ pub enum HostCall {
         over: Handle,
         prompt: Vec<Message>,
         options: ModelOptions,
+    },
+    FillEach {
+        over: Handle,
+        parts: Vec<Part>,
     },
     Reduce {
         over: Handle,

@@ -137,6 +137,8 @@ impl Client {
             HostCall::CollectionOf(parts) => self.collection_of(&parts),
             HostCall::CollectionTake { collection, count } => self.take(collection, count),
             HostCall::CollectionJoin { collection, separator } => self.join(collection, separator),
+            HostCall::CollectionZip { left, right, separator } => self.zip(left, right, separator),
+            HostCall::CollectionCount { collection, up_to } => self.count(collection, up_to),
             HostCall::ChoiceSelect { choice, options } => self.select(choice, &options),
             HostCall::Keep { name, value } => self.keep(name, value),
             HostCall::Kept { name } => self.kept_value(&name),
@@ -146,12 +148,15 @@ impl Client {
             HostCall::Granted { slot, order, limit } => self.granted(slot, order, limit),
             HostCall::Pick { purpose, limit } => self.pick(purpose, limit),
             HostCall::Search { slot, query, limit } => self.search(slot, query, limit),
+            HostCall::Thread { document, slot, limit } => self.thread(document, slot, limit),
+            HostCall::Threads { slot, limit } => self.threads(slot, limit),
             HostCall::Save { title, body } => self.save(title, body),
             HostCall::SaveEach { titles, bodies } => self.save_each(titles, bodies),
             HostCall::Generate { prompt, options } => self.generate(&prompt, options),
             HostCall::GenerateEach { over, prompt, options } => {
                 self.generate_each(over, &prompt, options)
             }
+            HostCall::FillEach { over, parts } => self.fill_each(over, parts),
             HostCall::Reduce { over, prompt, options } => self.reduce(over, &prompt, options),
             HostCall::Decide { prompt, answer } => self.decide(&prompt, &answer),
             HostCall::DecideEach { over, prompt, answer } => {

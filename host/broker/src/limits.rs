@@ -175,6 +175,9 @@ fn call_bytes(call: &HostCall) -> usize {
         | HostCall::StorageDelete(text)
         | HostCall::SettingGet(text)
         | HostCall::CollectionJoin { separator: text, .. }
+        | HostCall::CollectionZip { separator: text, .. }
+        | HostCall::Thread { slot: text, .. }
+        | HostCall::Threads { slot: text, .. }
         | HostCall::Keep { name: text, .. }
         | HostCall::Kept { name: text }
         | HostCall::Granted { slot: text, .. }
@@ -193,6 +196,7 @@ fn call_bytes(call: &HostCall) -> usize {
         | HostCall::CompletionStart { prompt, options } => {
             prompt_bytes(prompt) + options_bytes(options)
         }
+        HostCall::FillEach { parts, .. } => parts_bytes(parts),
         HostCall::Decide { prompt, answer } | HostCall::DecideEach { prompt, answer, .. } => {
             prompt_bytes(prompt) + schema_bytes(answer)
         }
@@ -202,6 +206,7 @@ fn call_bytes(call: &HostCall) -> usize {
         HostCall::StorageSet { key, value } => key.len() + value.len(),
         HostCall::TextChunk { .. }
         | HostCall::CollectionTake { .. }
+        | HostCall::CollectionCount { .. }
         | HostCall::Drop(_)
         | HostCall::DocumentGet { .. }
         | HostCall::Save { .. }
@@ -214,11 +219,15 @@ fn call_bytes(call: &HostCall) -> usize {
 }
 
 fn prompt_bytes(prompt: &[Message]) -> usize {
+    prompt.iter().map(|message| ENTRY_BYTES + parts_bytes(&message.parts)).sum()
+}
+
+fn parts_bytes(parts: &[Part]) -> usize {
     let part_bytes = |part: &Part| match part {
         Part::Literal(text) => ENTRY_BYTES + text.len(),
         Part::Value(_) | Part::Item(_) => ENTRY_BYTES,
     };
-    prompt.iter().map(|m| ENTRY_BYTES + m.parts.iter().map(part_bytes).sum::<usize>()).sum()
+    parts.iter().map(part_bytes).sum()
 }
 
 fn strings_bytes(strings: &[String]) -> usize {

@@ -3,3 +3,4 @@
 pub(crate) mod documents;
 pub(crate) mod model;
 pub(crate) mod storage;
+pub(crate) mod threads;

@@ -6,6 +6,7 @@ mod label;
 mod peek;
 mod promise;
 mod prompt;
+mod rows;
 
 pub(crate) use fault::Fault;
 pub(crate) use graph::{Kind, Node, NodeId, Op, Settings};

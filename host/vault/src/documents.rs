@@ -95,7 +95,19 @@ impl Vault {
     /// # Errors
     /// [`StoreError`]; `SearchTooLong` where the text is more than a search looks for.
     pub fn documents(&self, query: &DocumentQuery) -> Result<Page, StoreError> {
-        let Some(filter) = Filter::of(query)? else { return Ok(Page::default()) };
+        self.page(query, search::expression)
+    }
+
+    /// The same where any word of the text may occur, whole; those come first that have more of the rarer words.
+    ///
+    /// # Errors
+    /// As [`Vault::documents`].
+    pub fn documents_with_any(&self, query: &DocumentQuery) -> Result<Page, StoreError> {
+        self.page(query, search::any_of)
+    }
+
+    fn page(&self, query: &DocumentQuery, read: Reading) -> Result<Page, StoreError> {
+        let Some(filter) = Filter::of(query, read)? else { return Ok(Page::default()) };
         self.read("search documents", |connection| filter.page(connection, query))
     }
 
@@ -350,6 +362,9 @@ fn read_head(row: &Row<'_>) -> rusqlite::Result<DocumentHead> {
     })
 }
 
+/// How the text of a query is read.
+type Reading = fn(&str) -> Result<Option<String>, StoreError>;
+
 /// A query's conditions in SQL, all values bound.
 struct Filter {
     from: &'static str,
@@ -360,7 +375,7 @@ struct Filter {
 
 impl Filter {
     /// `None` where nothing can match.
-    fn of(query: &DocumentQuery) -> Result<Option<Self>, StoreError> {
+    fn of(query: &DocumentQuery, read: Reading) -> Result<Option<Self>, StoreError> {
         let searches = !query.text.trim().is_empty();
         let mut filter = Self {
             from: "documents d",
@@ -371,7 +386,7 @@ impl Filter {
         if searches {
             filter.from = "documents_text t JOIN documents d ON d.id = t.rowid";
             filter.conditions.push("documents_text MATCH ?".to_owned());
-            let Some(expression) = search::expression(&query.text)? else { return Ok(None) };
+            let Some(expression) = read(&query.text)? else { return Ok(None) };
             filter.values.push(Value::Text(expression));
         }
         if let Some(folders) = &query.folders {

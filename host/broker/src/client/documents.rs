@@ -1,5 +1,7 @@
 //! Calls about documents.
 
+use std::sync::Arc;
+
 use hearth_base::{Answer, Field, GuestError, Handle, HostReply, Quota, Sort};
 
 use super::{Client, SaveOrder, wrong_kind};
@@ -40,6 +42,34 @@ impl Client {
         let query = self.text(query)?;
         self.check_limit(limit)?;
         self.make(Kind::Documents, Op::Search { slot, query, limit })
+    }
+
+    pub(super) fn thread(&mut self, document: Handle, slot: String, limit: u16) -> HostReply {
+        self.allow(Access::Slot(&slot))?;
+        self.check_limit(limit)?;
+        let document = self.value(document)?;
+        if document.kind != Kind::Document {
+            return Err(wrong_kind("a document"));
+        }
+        self.make(Kind::Documents, Op::Thread { document, slot, limit })
+    }
+
+    /// Titles and texts.
+    pub(super) fn threads(&mut self, slot: String, limit: u16) -> HostReply {
+        self.allow(Access::Slot(&slot))?;
+        self.check_limit(limit)?;
+        let free = self.inner.limits.handles.saturating_sub(self.held.len());
+        if free < 2 {
+            return Err(GuestError::OverQuota(Quota::Handles));
+        }
+        let parted = self.inner.node(&self.scope, Kind::Parted, Op::Threads { slot, limit });
+        let handles: Result<Vec<Handle>, GuestError> = (0..2)
+            .map(|index| {
+                let op = Op::Outcome { parted: Arc::clone(&parted), index };
+                self.hold(self.inner.node(&self.scope, Kind::Texts, op))
+            })
+            .collect();
+        handles.map(Answer::Handles)
     }
 
     pub(super) fn save(&mut self, title: Handle, body: Handle) -> HostReply {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_base::{
-    Answer, GuestError, Handle, HostReply, Message, ModelOptions, Part, Quota, Schema, Weights,
+    Answer, GuestError, Handle, HostReply, Message, MessageRole, ModelOptions, Part, Quota, Schema, Weights,
 };
 use hearth_engine_api::{CacheScope, ChatMessage, GenerateEvent, Generation, StopReason};
 
@@ -47,6 +47,14 @@ impl Client {
         let settings = self.settings_of(options)?;
         self.charge(&prompt, settings.max_tokens, true)?;
         self.make(Kind::Texts, Op::GenerateEach { over, prompt, settings })
+    }
+
+    /// No model is asked, so nothing is charged: the bytes of what is made count against the run's.
+    pub(super) fn fill_each(&mut self, over: Handle, parts: Vec<Part>) -> HostReply {
+        let over = self.collection(over)?;
+        let message = Message { role: MessageRole::User, parts };
+        let template = self.template(&[message], Some(over.kind))?;
+        self.make(Kind::Texts, Op::FillEach { over, template })
     }
 
     pub(super) fn reduce(

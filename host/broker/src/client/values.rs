@@ -5,6 +5,9 @@ use hearth_base::{GuestError, Handle, HostReply, Quota};
 use super::{Client, invalid, wrong_kind};
 use crate::values::{Flow, Kind, Op};
 
+/// A choice has at most 64 outcomes.
+const MOST_COUNTED: u8 = 63;
+
 impl Client {
     pub(super) fn literal(&mut self, text: String) -> HostReply {
         let limits = self.inner.limits;
@@ -48,6 +51,23 @@ impl Client {
         }
         let separator = separator.into();
         self.make(Kind::Text, Op::Join { collection, separator })
+    }
+
+    pub(super) fn zip(&mut self, left: Handle, right: Handle, separator: String) -> HostReply {
+        let (left, right) = (self.collection(left)?, self.collection(right)?);
+        if separator.len() > self.inner.limits.panel_string_bytes {
+            return Err(GuestError::OverQuota(Quota::Bytes));
+        }
+        self.make(Kind::Texts, Op::Zip { left, right, separator: separator.into() })
+    }
+
+    pub(super) fn count(&mut self, collection: Handle, up_to: u8) -> HostReply {
+        let collection = self.collection(collection)?;
+        if !(1..=MOST_COUNTED).contains(&up_to) {
+            return Err(invalid(&format!("what is counted goes up to 1 to {MOST_COUNTED}")));
+        }
+        let up_to = usize::from(up_to);
+        self.make(Kind::Choice { outcomes: up_to + 1 }, Op::Count { collection, up_to })
     }
 
     pub(super) fn select(&mut self, choice: Handle, options: &[Handle]) -> HostReply {

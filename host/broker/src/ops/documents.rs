@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_base::{DocumentId, FolderId, Label, Origin, PluginId, SlotKind, Sort};
-use hearth_vault::{Document, DocumentKind, DocumentQuery, NewSaved, Order, Vault};
+use hearth_vault::{Document, DocumentHead, DocumentKind, DocumentQuery, NewSaved, Order, Vault};
 
 use crate::{
     audit,
@@ -99,7 +99,10 @@ pub(crate) fn list(vault: &Vault, permit: Permit<ListSlot>) -> Result<Listing, F
         Sort::Oldest => Order::Oldest,
         Sort::Relevance => Order::Relevance,
     };
-    query(vault, &scope, &slot, DocumentQuery { order, limit: limit.into(), ..Default::default() })
+    let query = DocumentQuery { order, limit: limit.into(), ..Default::default() };
+    let (query, kind) = within(&scope, &slot, query);
+    let found = vault.documents(&query)?;
+    Ok(Listing { documents: ids(&found.heads), whole: whole(vault, &query, kind)? })
 }
 
 /// Searches a slot. Nothing outside it is looked at, so that neither results nor ranks depend on more.
@@ -107,12 +110,22 @@ pub(crate) fn search(vault: &Vault, permit: Permit<SearchSlot>) -> Result<Listin
     let (SearchSlot { slot, query: text, limit }, scope) = permit.redeem();
     let order = Order::Relevance;
     let text = text.to_string();
-    query(
-        vault,
-        &scope,
-        &slot,
-        DocumentQuery { text, order, limit: limit.into(), ..Default::default() },
-    )
+    let query = DocumentQuery { text, order, limit: limit.into(), ..Default::default() };
+    let (query, kind) = within(&scope, &slot, query);
+    let found = vault.documents_with_any(&query)?;
+    Ok(Listing { documents: ids(&found.heads), whole: whole(vault, &query, kind)? })
+}
+
+/// All documents of a slot, the newest first.
+pub(super) fn all_of_slot(
+    vault: &Vault,
+    scope: &Scope,
+    slot: &str,
+) -> Result<(Vec<DocumentHead>, Label), Fault> {
+    let all = DocumentQuery { order: Order::Newest, limit: u32::MAX, ..Default::default() };
+    let (query, kind) = within(scope, slot, all);
+    let heads = vault.documents(&query)?.heads;
+    Ok((heads, whole(vault, &query, kind)?))
 }
 
 /// Reads a document.
@@ -144,7 +157,12 @@ fn saved(plugin: &PluginId, title: &str, body: &str, mut label: Label) -> NewSav
     NewSaved { plugin: plugin.clone(), title: title.to_owned(), body: body.to_owned(), label }
 }
 
-fn query(vault: &Vault, scope: &Scope, slot: &str, query: DocumentQuery) -> Result<Listing, Fault> {
+/// A query within a slot, and the kind of the slot's documents.
+fn within(
+    scope: &Scope,
+    slot: &str,
+    query: DocumentQuery,
+) -> (DocumentQuery, Option<DocumentKind>) {
     let kind = match scope.manifest.slots.iter().find(|s| s.id == slot).map(|s| s.kind) {
         Some(SlotKind::Mail) => Some(DocumentKind::Mail),
         Some(SlotKind::Note) => Some(DocumentKind::Note),
@@ -153,9 +171,15 @@ fn query(vault: &Vault, scope: &Scope, slot: &str, query: DocumentQuery) -> Resu
     };
     let folders: Vec<FolderId> =
         scope.grant.slots.get(slot).into_iter().flatten().copied().collect();
-    let page = vault.documents(&DocumentQuery { folders: Some(folders.clone()), kind, ..query })?;
-    let documents: Vec<DocumentId> = page.heads.iter().map(|head| head.id).collect();
-    // After the query: what is imported in between is in the label for nothing, which does no harm.
-    let whole = vault.label_of(&folders, kind)?;
-    Ok(Listing { documents, whole })
+    (DocumentQuery { folders: Some(folders), kind, ..query }, kind)
+}
+
+/// All that a query chose from. Asked for after it: what is imported in between is in the label for nothing, which does no
+/// harm.
+fn whole(vault: &Vault, query: &DocumentQuery, kind: Option<DocumentKind>) -> Result<Label, Fault> {
+    Ok(vault.label_of(query.folders.as_deref().unwrap_or_default(), kind)?)
+}
+
+fn ids(heads: &[DocumentHead]) -> Vec<DocumentId> {
+    heads.iter().map(|head| head.id).collect()
 }

@@ -64,6 +64,15 @@ pub(crate) enum Op {
         collection: Arc<Node>,
         separator: Arc<str>,
     },
+    Zip {
+        left: Arc<Node>,
+        right: Arc<Node>,
+        separator: Arc<str>,
+    },
+    Count {
+        collection: Arc<Node>,
+        up_to: usize,
+    },
     Select {
         choice: Arc<Node>,
         options: Vec<Arc<Node>>,
@@ -90,6 +99,25 @@ pub(crate) enum Op {
         slot: String,
         query: Arc<Node>,
         limit: u16,
+    },
+    Thread {
+        document: Arc<Node>,
+        slot: String,
+        limit: u16,
+    },
+    Threads {
+        slot: String,
+        limit: u16,
+    },
+    FillEach {
+        over: Arc<Node>,
+        template: Arc<Template>,
+    },
+    /// A template filled from an element, and what putting that element into its collection depended on.
+    Fill {
+        template: Arc<Template>,
+        item: Arc<Node>,
+        via: Flow,
     },
     Generate {
         prompt: Arc<Template>,
@@ -140,6 +168,7 @@ impl Op {
             Self::Given(..)
             | Self::Document { .. }
             | Self::Granted { .. }
+            | Self::Threads { .. }
             | Self::Pick { .. }
             | Self::Kept { .. }
             | Self::Picked { .. } => Vec::new(),
@@ -147,9 +176,14 @@ impl Op {
             Self::Chunk { text: input, .. }
             | Self::Take { collection: input, .. }
             | Self::Join { collection: input, .. }
+            | Self::Count { collection: input, .. }
             | Self::Field { document: input, .. }
+            | Self::Thread { document: input, .. }
             | Self::Search { query: input, .. }
             | Self::Outcome { parted: input, .. } => vec![input],
+            Self::Zip { left, right, .. } => vec![left, right],
+            Self::Fill { template, item, .. } => template.values().chain([item]).collect(),
+            Self::FillEach { over, template } => template.values().chain([over]).collect(),
             Self::Select { choice, options } => std::iter::once(choice).chain(options).collect(),
             Self::Generate { prompt, item, .. } | Self::Decide { prompt, item, .. } => {
                 prompt.values().chain(item).collect()

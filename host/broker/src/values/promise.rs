@@ -151,6 +151,13 @@ impl Making<'_> {
                 Ok(Value::Items(items[..count].into()))
             }
             Op::Join { collection, separator } => self.join(collection, separator).await,
+            Op::Zip { left, right, separator } => self.zip(left, right, separator).await,
+            Op::Count { collection, up_to } => {
+                let count = self.items(collection).await?.len().min(*up_to);
+                // It tells of who is in there, and is made of none of them.
+                self.flow = std::mem::take(&mut self.flow).into_selection();
+                Ok(Value::Index(count))
+            }
             Op::Select { choice, options } => {
                 let index = self.index(choice).await?;
                 let option = options.get(index).ok_or(Fault::Mismatch)?;
@@ -174,6 +181,14 @@ impl Making<'_> {
                 let scope = &self.node.scope;
                 let listing = self.inner.permitted(scope, operation, documents::search).await?;
                 Ok(self.listed(listing))
+            }
+            Op::Thread { document, slot, limit } => self.thread(document, slot, *limit).await,
+            Op::Threads { slot, limit } => self.threads(slot, *limit).await,
+            Op::FillEach { over, template } => self.fill_each(over, template).await,
+            Op::Fill { template, item, via } => {
+                self.flow.join(via);
+                let text = self.filled(template, item).await?;
+                Ok(Value::Text(text.into()))
             }
             Op::Pick { purpose, limit } => self.pick(purpose, *limit).await,
             Op::Kept { name, pending } => self.kept(name, pending.as_ref()).await,
@@ -331,7 +346,7 @@ impl Making<'_> {
         Ok(Value::Document(Arc::new(document)))
     }
 
-    fn listed(&mut self, listing: Listing) -> Value {
+    pub(super) fn listed(&mut self, listing: Listing) -> Value {
         self.flow.join_selection(listing.whole);
         self.flow.share();
         let made = listing.documents.into_iter().map(|id| {
@@ -386,7 +401,7 @@ impl Making<'_> {
         outcome.text()
     }
 
-    async fn items(&mut self, node: &Arc<Node>) -> Result<Arc<[Arc<Node>]>, Fault> {
+    pub(super) async fn items(&mut self, node: &Arc<Node>) -> Result<Arc<[Arc<Node>]>, Fault> {
         let outcome = node.resolve(self.inner).await;
         self.flow.join(&outcome.flow);
         match outcome.value.as_ref().map_err(Clone::clone)? {

@@ -156,6 +156,20 @@ impl Making<'_> {
         self.tree(&slot, &filled, place, vec![text], settings).await
     }
 
+    /// A template as a text, without the model.
+    pub(super) async fn filled(
+        &mut self,
+        template: &Template,
+        item: &Arc<Node>,
+    ) -> Result<String, Fault> {
+        let item = self.gather(template, Some(item)).await;
+        let slot = self.inner.model_slot(bytes_of(template, item.as_deref())).await?;
+        let filled = self.fill(template, item.as_deref())?;
+        drop(slot);
+        let texts = filled.0.iter().flat_map(|(_, texts)| texts);
+        Ok(texts.map(|text| text.text.as_ref()).collect())
+    }
+
     /// One answer for many texts: as many as fit are read together, then their answers, until one is left.
     pub(super) async fn reduce(
         &mut self,

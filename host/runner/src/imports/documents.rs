@@ -1,11 +1,11 @@
 //! Interface `documents`.
 
-use hearth_base::{Field, HostCall, Sort};
+use hearth_base::{Answer, Field, HostCall, Sort};
 use wasmtime::component::Resource;
 
 use crate::{
     bindings::{Collection, Document, Text, documents},
-    context::{Context, Told, handle},
+    context::{Context, Told, handle, resource},
 };
 
 impl documents::Host for Context {
@@ -29,6 +29,29 @@ impl documents::Host for Context {
         limit: u16,
     ) -> Told<Resource<Collection>> {
         self.ask_handle(HostCall::Search { slot, query: handle(&query), limit })
+    }
+
+    fn thread(
+        &mut self,
+        of: Resource<Document>,
+        slot: String,
+        limit: u16,
+    ) -> Told<Resource<Collection>> {
+        self.ask_handle(HostCall::Thread { document: handle(&of), slot, limit })
+    }
+
+    fn threads(
+        &mut self,
+        slot: String,
+        limit: u16,
+    ) -> Told<(Resource<Collection>, Resource<Collection>)> {
+        self.ask_told(HostCall::Threads { slot, limit }, |answer| match answer {
+            Answer::Handles(handles) => {
+                let [titles, texts] = handles[..] else { return None };
+                Some((resource(titles), resource(texts)))
+            }
+            _ => None,
+        })
     }
 
     fn save(&mut self, title: Resource<Text>, body: Resource<Text>) -> Told<()> {

@@ -29,6 +29,15 @@ impl model::Host for Context {
         self.ask_handle(HostCall::GenerateEach { over, prompt, options: opts.into() })
     }
 
+    fn fill_each(
+        &mut self,
+        over: Resource<Collection>,
+        parts: Vec<model::Part>,
+    ) -> Told<Resource<Collection>> {
+        let parts = parts.into_iter().map(Part::from).collect();
+        self.ask_handle(HostCall::FillEach { over: handle(&over), parts })
+    }
+
     fn reduce(
         &mut self,
         over: Resource<Collection>,

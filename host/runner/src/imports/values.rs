@@ -59,6 +59,20 @@ impl values::HostCollection for Context {
         self.ask_handle(HostCall::CollectionJoin { collection: handle(&collection), separator })
     }
 
+    fn zip(
+        &mut self,
+        left: Resource<Collection>,
+        right: Resource<Collection>,
+        separator: String,
+    ) -> Told<Resource<Collection>> {
+        let (left, right) = (handle(&left), handle(&right));
+        self.ask_handle(HostCall::CollectionZip { left, right, separator })
+    }
+
+    fn count(&mut self, collection: Resource<Collection>, up_to: u8) -> Told<Resource<Choice>> {
+        self.ask_handle(HostCall::CollectionCount { collection: handle(&collection), up_to })
+    }
+
     fn drop(&mut self, collection: Resource<Collection>) -> wasmtime::Result<()> {
         self.dropped(handle(&collection))
     }

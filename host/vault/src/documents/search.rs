@@ -13,6 +13,25 @@ const MOST_BYTES: usize = 4 << 10;
 /// # Errors
 /// [`StoreError::SearchTooLong`]: nothing of it is passed over.
 pub(super) fn expression(text: &str) -> Result<Option<String>, StoreError> {
+    let words = words(text)?;
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let open = if text.ends_with(char::is_whitespace) { "" } else { " *" };
+    Ok(Some(format!("{}{open}", words.join(" "))))
+}
+
+/// The same for any of the words.
+///
+/// # Errors
+/// As [`expression`].
+pub(super) fn any_of(text: &str) -> Result<Option<String>, StoreError> {
+    let words = words(text)?;
+    Ok((!words.is_empty()).then(|| words.join(" OR ")))
+}
+
+/// The words of a search, quoted.
+fn words(text: &str) -> Result<Vec<String>, StoreError> {
     let too_long = StoreError::SearchTooLong { limit_words: MOST_WORDS, limit_bytes: MOST_BYTES };
     if text.len() > MOST_BYTES {
         return Err(too_long);
@@ -22,14 +41,7 @@ pub(super) fn expression(text: &str) -> Result<Option<String>, StoreError> {
         .filter(|word| word.chars().any(char::is_alphanumeric))
         .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
         .collect();
-    if words.is_empty() {
-        return Ok(None);
-    }
-    if words.len() > MOST_WORDS {
-        return Err(too_long);
-    }
-    let open = if text.ends_with(char::is_whitespace) { "" } else { " *" };
-    Ok(Some(format!("{}{open}", words.join(" "))))
+    if words.len() > MOST_WORDS { Err(too_long) } else { Ok(words) }
 }
 
 #[cfg(test)]
@@ -45,6 +57,8 @@ mod tests {
             let refused = expression(&long);
             assert!(matches!(refused, Err(StoreError::SearchTooLong { limit_words: 64, .. })));
         }
+        assert!(any_of(&most).unwrap().is_some());
+        assert!(any_of(&format!("{most}more")).is_err());
         // What the tokenizer takes apart counts as one word, and is bounded by its bytes.
         assert!(expression(&"a.".repeat(MOST_BYTES / 2)).unwrap().is_some());
     }
