@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use zeroize::Zeroizing;
 
 use crate::key::DatabaseKey;
+use crate::lineage;
 use crate::{StoreError, UnlockError, VaultPart};
 
 /// In order; the position (from 1) is the schema number kept in `user_version`.
@@ -16,6 +17,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/004_install.sql"),
     include_str!("../migrations/005_life.sql"),
 ];
+/// With this one, documents are noted by content.
+const LINEAGE_BEGINS: i64 = 3;
 
 /// A database file that is not there yet.
 pub(crate) fn create(path: &Path, key: &DatabaseKey) -> Result<Connection, UnlockError> {
@@ -108,6 +111,9 @@ fn migrate(connection: &mut Connection) -> Result<(), UnlockError> {
         let fail = StoreError::sql("migrate its tables");
         let transaction = connection.transaction().map_err(&fail)?;
         transaction.execute_batch(sql).map_err(&fail)?;
+        if number == LINEAGE_BEGINS {
+            lineage::begin(&transaction)?;
+        }
         transaction.pragma_update(None, "user_version", number).map_err(&fail)?;
         transaction.commit().map_err(&fail)?;
     }

@@ -11,6 +11,7 @@ use hearth_base::{DocumentId, FolderId, Label, Origin, PluginId, Source};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 
+use crate::lineage::{self, Words};
 use crate::vault::now_secs;
 use crate::{StoreError, Vault};
 
@@ -57,6 +58,10 @@ impl Draft {
             hasher.update(part.as_bytes());
         }
         hasher.finalize()
+    }
+
+    fn words(&self) -> Words<'_> {
+        Words { title: &self.title, author: &self.author, body: &self.body }
     }
 }
 
@@ -245,6 +250,7 @@ pub(crate) fn insert(
             draft.extra,
         ])?;
     let id = DocumentId(transaction.last_insert_rowid());
+    lineage::record(transaction, id, &draft.words(), draft.label.as_deref())?;
     insert_parts(transaction, id, draft)?;
     Ok(id)
 }
@@ -278,6 +284,7 @@ pub(crate) fn replace(
             draft.body,
             draft.extra,
         ])?;
+    lineage::record_change(transaction, id, &draft.words())?;
     insert_parts(transaction, id, draft)
 }
 

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod accounts;
 mod adapters;
 mod blobs;
 mod conversations;
@@ -33,6 +34,7 @@ mod error;
 mod hidden;
 mod import;
 mod key;
+mod lineage;
 mod models;
 mod plugins;
 mod runs;
@@ -64,6 +66,10 @@ pub use usage::{DayUsage, PluginUsage, RunUsage};
 // Fine-tuning.
 pub use adapters::{AdapterBytes, AdapterChoice, AdapterRecord, NewAdapter};
 pub use datasets::{DatasetRecord, ExampleTextRecord};
+// What plugins have learnt.
+pub use accounts::{AccountKey, AccountKind, Settlement};
+pub use lineage::Sources;
+
 pub use runs::{KeptCheckpoint, NewTuneRun, RunState, TuneRunRecord, TuneStep};
 pub use sources::{LearntFrom, SourceChange};
 

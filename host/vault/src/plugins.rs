@@ -281,20 +281,7 @@ impl Vault {
     /// # Errors
     /// [`StoreError`].
     pub fn audit(&self, row: &AuditRow) -> Result<(), StoreError> {
-        self.write("write to the audit", |transaction| {
-            transaction
-                .execute(
-                    "INSERT INTO audit (at_secs, plugin, run, what, allowed) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![
-                        row.at_secs,
-                        row.plugin.as_ref().map(PluginId::as_str),
-                        row.run.map(|run| run.0),
-                        row.what,
-                        row.allowed
-                    ],
-                )
-                .map(|_rows| ())
-        })
+        self.write("write to the audit", |transaction| insert_audit(transaction, row))
     }
 
     /// The last rows of the audit, the newest first; of one plugin, or of all.
@@ -310,6 +297,22 @@ impl Vault {
             let mut statement = connection.prepare_cached(
                 "SELECT at_secs, plugin, run, what, allowed FROM audit
                  WHERE ?1 IS NULL OR plugin = ?1 ORDER BY id DESC LIMIT ?2",
+/// The same as a part of a larger transaction.
+pub(crate) fn insert_audit(connection: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at_secs, plugin, run, what, allowed) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            row.at_secs,
+            row.plugin.as_ref().map(PluginId::as_str),
+            row.run.map(|run| run.0),
+            row.what,
+            row.allowed
+        ])
+        .map(|_rows| ())
+}
+
             )?;
             let rows =
                 statement.query_map(params![plugin.map(PluginId::as_str), limit], |row| {
