@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{GuestFailure, HostCall, HostReply, Invocation};
+use crate::{Confinement, GuestFailure, HostCall, HostReply, Invocation};
 
 /// Longest frame either way. The largest is a compiled artefact on its way to the runner.
 pub const MAX_FRAME_BYTES: u32 = 256 << 20;
@@ -14,7 +14,7 @@ pub const MAX_FRAME_BYTES: u32 = 256 << 20;
 /// Host to runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRunner {
-    /// A compiled artefact whose MAC the host has checked.
+    /// A compiled artefact whose MAC the host has checked. Once in the life of a runner.
     Load(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Call an export of the loaded component in a fresh instance.
     Invoke(Invocation),
@@ -40,6 +40,8 @@ pub enum FromRunner {
     },
     /// The load or the call ended abnormally.
     Fault(RunFault),
+    /// The first frame, sent before anything is read: what holds this process.
+    Ready(Confinement),
 }
 
 /// An abnormal end.

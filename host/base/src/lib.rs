@@ -8,6 +8,7 @@
 
 mod call;
 mod capability;
+mod confinement;
 mod frame;
 mod ids;
 mod label;
@@ -20,6 +21,7 @@ pub use call::{
     Style, Weights,
 };
 pub use capability::{Capability, Grant, Quota};
+pub use confinement::Confinement;
 pub use frame::{
     FrameError, FromRunner, MAX_FRAME_BYTES, RunFault, ToRunner, read_frame, write_frame,
 };

@@ -1,13 +1,12 @@
 //! The plugin compiler: a component on stdin, machine code for `hearth-runner` on stdout.
 //!
 //! A few kilobytes of hostile wasm can keep a code generator busy for minutes and fill gigabytes, so this is a process
-//! of its own that limits its own processor time and memory before it reads a byte. It opens no file and reads no
-//! environment.
+//! of its own that limits its own processor time and memory, and shuts itself in, before it reads a byte. It opens no
+//! file and reads no environment. Where the system does not shut it in as it must be, it compiles nothing.
 #![deny(missing_docs)]
 
 #[path = "../../runner/src/engine_config.rs"]
 mod engine_config;
-mod limits;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -15,10 +14,16 @@ use std::{
     process::ExitCode,
 };
 
+use hearth_confine::{Limits, Work};
 use wasmtime::{Config, Engine};
 
 /// Longest component.
 const MAX_COMPONENT_BYTES: u64 = 32 << 20;
+/// What compiling may use.
+const LIMITS: Limits =
+    Limits { address_space_bytes: 2 << 30, data_bytes: 1 << 30, cpu_secs: Some(30) };
+/// Exit status where the system does not shut this process in.
+const UNCONFINED: u8 = 77;
 
 /// Why there is no artefact.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +34,8 @@ enum CompileFailure {
     Component(wasmtime::Error),
     #[error("the code generator does not start: {}", chain(.0))]
     Engine(wasmtime::Error),
-    #[error("the limits of this process cannot be set: {0}")]
-    Limits(io::Error),
+    #[error("this system lacks {}", .0.join(", "))]
+    Unconfined(Vec<&'static str>),
     #[error("the pipe to the parent broke: {0}")]
     Pipe(#[from] io::Error),
 }
@@ -49,13 +54,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
-            ExitCode::FAILURE
+            match failure {
+                CompileFailure::Unconfined(_) => ExitCode::from(UNCONFINED),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
 
 fn compile() -> Result<(), CompileFailure> {
-    limits::set().map_err(CompileFailure::Limits)?;
+    let lacks = hearth_confine::enclose(LIMITS).seal(Work::Compile).lacks();
+    if !lacks.is_empty() {
+        return Err(CompileFailure::Unconfined(lacks));
+    }
     let mut component = Vec::new();
     io::stdin().lock().take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut component)?;
     if component.len() as u64 > MAX_COMPONENT_BYTES {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        OnceLock,
+        Arc, Barrier,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, Thread},
@@ -22,14 +22,14 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A plugin ready to be instantiated.
 pub(crate) struct Loaded {
-    pub(crate) engine: Engine,
+    machine: Machine,
     pub(crate) pre: PluginPre<Context>,
 }
 
 impl Loaded {
     /// Loads what `hearth-compiler` made and links the plugin interfaces to it, and nothing else.
-    pub(crate) fn from_artefact(artefact: &[u8]) -> Result<Self, RunFault> {
-        let engine = engine().map_err(|e| RunFault::BadArtefact(faults::words(&e)))?;
+    pub(crate) fn from_artefact(machine: &Machine, artefact: &[u8]) -> Result<Self, RunFault> {
+        let engine = &machine.engine;
         let component =
             deserialize(engine, artefact).map_err(|e| RunFault::BadArtefact(faults::words(&e)))?;
         let link = |e: wasmtime::Error| RunFault::Link(faults::words(&e));
@@ -37,7 +37,16 @@ impl Loaded {
         crate::bindings::Plugin::add_to_linker::<_, HasSelf<Context>>(&mut linker, |c| c)
             .map_err(link)?;
         let pre = linker.instantiate_pre(&component).and_then(PluginPre::new).map_err(link)?;
-        Ok(Self { engine: engine.clone(), pre })
+        Ok(Self { machine: machine.clone(), pre })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.machine.engine
+    }
+
+    /// Counts epochs while what it returns lives.
+    pub(crate) fn ticking(&self) -> Ticking {
+        Ticking::begin(&self.machine)
     }
 }
 
@@ -47,13 +56,29 @@ fn deserialize(engine: &Engine, artefact: &[u8]) -> wasmtime::Result<Component> 
     unsafe { Component::deserialize(engine, artefact) }
 }
 
-/// The engine and the thread that counts its epochs.
-struct Process {
+/// The one engine of this process, and the thread that counts its epochs.
+#[derive(Clone)]
+pub(crate) struct Machine {
     engine: Engine,
     ticker: Thread,
 }
 
-static PROCESS: OnceLock<Process> = OnceLock::new();
+impl Machine {
+    /// Starts both. Returns once the thread has run: afterwards no thread can be started.
+    pub(crate) fn start() -> wasmtime::Result<Self> {
+        let engine = Engine::new(&engine_config())?;
+        let ticked = engine.clone();
+        let runs = Arc::new(Barrier::new(2));
+        let running = Arc::clone(&runs);
+        let ticker = thread::Builder::new().name("ticker".into()).spawn(move || {
+            running.wait();
+            tick(&ticked);
+        })?;
+        runs.wait();
+        Ok(Self { engine, ticker: ticker.thread().clone() })
+    }
+}
+
 /// A guest is running. The ticker sleeps otherwise: an idle plugin wakes no processor.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -61,11 +86,9 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Ticking;
 
 impl Ticking {
-    pub(crate) fn begin() -> Self {
+    fn begin(machine: &Machine) -> Self {
         RUNNING.store(true, Ordering::Relaxed);
-        if let Some(process) = PROCESS.get() {
-            process.ticker.unpark();
-        }
+        machine.ticker.unpark();
         Self
     }
 }
@@ -74,18 +97,6 @@ impl Drop for Ticking {
     fn drop(&mut self) {
         RUNNING.store(false, Ordering::Relaxed);
     }
-}
-
-/// The engine, made on first use.
-fn engine() -> wasmtime::Result<&'static Engine> {
-    if let Some(process) = PROCESS.get() {
-        return Ok(&process.engine);
-    }
-    let engine = Engine::new(&engine_config())?;
-    let ticked = engine.clone();
-    let ticker = thread::Builder::new().name("ticker".into()).spawn(move || tick(&ticked))?;
-    let process = Process { engine, ticker: ticker.thread().clone() };
-    Ok(&PROCESS.get_or_init(|| process).engine)
 }
 
 fn tick(engine: &Engine) {

@@ -17,6 +17,9 @@ pub(crate) fn engine_config() -> Config {
         .memory_reservation(64 << 20)
         .memory_guard_size(64 << 10)
         .memory_may_move(false)
+        // A process runs a plugin once or twice: copying its first memory costs less than a file to map it from, and
+        // the process may make none.
+        .memory_init_cow(false)
         .max_wasm_stack(512 << 10)
         .wasm_backtrace_max_frames(None)
         .coredump_on_trap(true)

@@ -6,7 +6,7 @@ use wasmtime::{AsContextMut, Store, UpdateDeadline, WasmCoreDump, component::Res
 use crate::{
     bindings::{Plugin, guest},
     context::{Context, resource},
-    engine::{Loaded, Ticking},
+    engine::Loaded,
     faults,
     link::Link,
 };
@@ -21,8 +21,8 @@ const LOOK_TICKS: u64 = 5;
 /// Calls an export in a fresh instance. The link comes back with the frame that ends the call.
 pub(crate) fn invoke(plugin: &Loaded, link: Link, invocation: Invocation) -> (Link, FromRunner) {
     let Invocation { export, info, fuel } = invocation;
-    let mut store = Store::new(&plugin.engine, Context::new(link, info));
-    let ticking = Ticking::begin();
+    let mut store = Store::new(plugin.engine(), Context::new(link, info));
+    let ticking = plugin.ticking();
     let outcome = call(&mut store, plugin, export, fuel);
     drop(ticking);
     let frame = match outcome {

@@ -22,49 +22,70 @@ use std::{
     process::ExitCode,
 };
 
-use hearth_base::{FrameError, FromRunner, ToRunner};
+use hearth_base::{FrameError, FromRunner, RunFault, ToRunner};
+use hearth_confine::{Enclosed, Limits, Work};
 
-use crate::{engine::Loaded, link::Link};
+use crate::{
+    engine::{Loaded, Machine},
+    link::Link,
+};
+
+/// A plugin's machine code of 256 MiB is here three times while it is loaded; beside it stand four memories of 64 MiB.
+const LIMITS: Limits =
+    Limits { address_space_bytes: 2 << 30, data_bytes: 1280 << 20, cpu_secs: None };
 
 fn main() -> ExitCode {
     if std::env::args_os().len() > 1 || stdin().is_terminal() {
-        usage();
+        say("hearth-runner runs plugins for Hearth and is started by it; start `hearth` instead");
         return ExitCode::from(2);
     }
-    match serve(Link::over_stdio()) {
+    let enclosed = hearth_confine::enclose(LIMITS);
+    let machine = match Machine::start() {
+        Ok(machine) => machine,
+        Err(error) => {
+            say(&format!("the wasm engine does not start: {}", faults::words(&error)));
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&machine, enclosed, Link::over_stdio()) {
         Ok(()) | Err(FrameError::Closed) => ExitCode::SUCCESS,
         Err(_broken) => ExitCode::FAILURE,
     }
 }
 
-#[expect(clippy::print_stderr, reason = "somebody started this by hand")]
-fn usage() {
-    eprintln!("hearth-runner runs plugins for Hearth and is started by it; start `hearth` instead");
+#[expect(clippy::print_stderr, reason = "the parent, or who started this by hand, reads it there")]
+fn say(words: &str) {
+    eprintln!("{words}");
 }
 
-/// Answers the parent until it hangs up.
-fn serve(mut link: Link) -> Result<(), FrameError> {
-    let mut loaded: Option<Loaded> = None;
+/// Shuts the door, tells the parent what holds, and answers it until it hangs up.
+fn serve(machine: &Machine, enclosed: Enclosed, mut link: Link) -> Result<(), FrameError> {
+    let confinement = enclosed.seal(Work::Run);
+    link.send(&FromRunner::Ready(confinement))?;
+    let ToRunner::Load(artefact) = link.receive()? else { return Err(FrameError::Malformed) };
+    let loaded = load(machine, &artefact, confinement.calls_filtered);
+    drop(artefact);
+    let plugin = match loaded {
+        Ok(plugin) => plugin,
+        Err(fault) => return link.send(&FromRunner::Fault(fault)),
+    };
+    link.send(&FromRunner::Loaded)?;
     loop {
-        match link.receive()? {
-            ToRunner::Load(artefact) => {
-                let answer = match Loaded::from_artefact(&artefact) {
-                    Ok(plugin) => {
-                        loaded = Some(plugin);
-                        FromRunner::Loaded
-                    }
-                    Err(fault) => FromRunner::Fault(fault),
-                };
-                link.send(&answer)?;
-            }
-            ToRunner::Invoke(invocation) => {
-                let plugin = loaded.as_ref().ok_or(FrameError::Malformed)?;
-                let (back, outcome) = instance::invoke(plugin, link, invocation);
-                link = back;
-                link.send(&outcome)?;
-            }
-            // A reply that nobody waits for: the parent has lost its place.
-            ToRunner::Reply(_) => return Err(FrameError::Malformed),
-        }
+        // Another plugin, or a reply that nobody waits for: the parent has lost its place.
+        let ToRunner::Invoke(invocation) = link.receive()? else {
+            return Err(FrameError::Malformed);
+        };
+        let (back, outcome) = instance::invoke(&plugin, link, invocation);
+        link = back;
+        link.send(&outcome)?;
     }
+}
+
+/// Loads the one plugin of this process. Afterwards nothing here becomes machine code any more.
+fn load(machine: &Machine, artefact: &[u8], filtered: bool) -> Result<Loaded, RunFault> {
+    let plugin = Loaded::from_artefact(machine, artefact)?;
+    if filtered && !hearth_confine::forbid_new_code() {
+        return Err(RunFault::BadArtefact("the system does not lock its machine code".into()));
+    }
+    Ok(plugin)
 }

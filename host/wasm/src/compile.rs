@@ -14,11 +14,13 @@ use std::{
 
 use crate::{
     MAX_COMPONENT_BYTES, Runtime,
-    child::{Guarded, Stderr},
+    child::{Guarded, LAST_WORDS, Stderr},
 };
 
 /// Longest machine code: what fits a frame to the runner.
 const MAX_ARTEFACT_BYTES: u64 = (hearth_base::MAX_FRAME_BYTES - 1024) as u64;
+/// Exit status of a compiler that the system does not shut in.
+const UNCONFINED: i32 = 77;
 /// How often cancellation is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -41,6 +43,12 @@ pub enum CompileError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// This system does not shut the compiler in as it must be. It read nothing.
+    #[error("this system cannot compile plugins safely; {reason}")]
+    Unconfined {
+        /// Its words.
+        reason: String,
     },
     /// The compiler says the component is no good.
     #[error("the plugin does not compile: {reason}")]
@@ -100,7 +108,7 @@ impl Runtime {
         let mut child = Guarded::spawn(&self.compiler, args)
             .map_err(|source| CompileError::Start { path: self.compiler.clone(), source })?;
         let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
-        let (said, saying) = Stderr::capture(child.0.stderr.take())?;
+        let said = Stderr::capture(child.0.stderr.take())?;
         thread::Builder::new().name("plugin to compile".into()).spawn(move || {
             // A compiler that refuses early closes its end; what it says then is the error.
             stdin.and_then(|mut pipe| pipe.write_all(&input).ok());
@@ -111,45 +119,48 @@ impl Runtime {
             let read = stdout.map(|pipe| pipe.take(MAX_ARTEFACT_BYTES + 1).read_to_end(&mut bytes));
             send.send(read.unwrap_or(Ok(0)).map(|_| bytes)).ok();
         })?;
-        let bytes = self.wait_for(&output, cancel)??;
+        let deadline = Instant::now() + self.compile_limit;
+        let bytes = wait_for(cancel, deadline, || match output.recv_timeout(LOOK) {
+            Ok(output) => Some(output),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(io::ErrorKind::BrokenPipe.into())),
+        })??;
         if bytes.len() as u64 > MAX_ARTEFACT_BYTES {
             return Err(CompileError::ArtefactTooLarge { limit_bytes: MAX_ARTEFACT_BYTES });
         }
-        let status = child.0.wait()?;
+        // One that has written all it will may still not end.
+        let status = wait_for(cancel, deadline, || child.ended_within(LOOK))?;
         if status.success() {
             return Ok(bytes);
         }
-        saying.join().ok();
-        Err(failure(status, said.words()))
+        Err(failure(status, said.words_within(LAST_WORDS)))
     }
+}
 
-    fn wait_for<T>(
-        &self,
-        output: &mpsc::Receiver<T>,
-        cancel: &AtomicBool,
-    ) -> Result<T, CompileError> {
-        let deadline = Instant::now() + self.compile_limit;
-        loop {
-            match output.recv_timeout(LOOK) {
-                Ok(output) => return Ok(output),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
-                }
-                Err(RecvTimeoutError::Timeout) if cancel.load(Ordering::Relaxed) => {
-                    return Err(CompileError::Cancelled);
-                }
-                Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
-                    return Err(CompileError::OverLimits);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+/// Asks again and again, each time for [`LOOK`], until there is an answer.
+fn wait_for<T>(
+    cancel: &AtomicBool,
+    deadline: Instant,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T, CompileError> {
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if cancel.load(Ordering::Relaxed) {
+            return Err(CompileError::Cancelled);
+        }
+        if Instant::now() > deadline {
+            return Err(CompileError::OverLimits);
         }
     }
 }
 
 /// A compiler that says why has refused; one that a signal ended ran into its limits.
 fn failure(status: ExitStatus, words: String) -> CompileError {
-    if status.code().is_some() && !words.is_empty() {
+    if status.code() == Some(UNCONFINED) {
+        CompileError::Unconfined { reason: words }
+    } else if status.code().is_some() && !words.is_empty() {
         CompileError::Refused { reason: words }
     } else {
         CompileError::OverLimits

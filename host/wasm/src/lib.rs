@@ -18,6 +18,7 @@ mod child;
 mod compile;
 mod inspect;
 mod lookalike;
+mod pipe;
 mod runner;
 mod runtime;
 mod signature;

@@ -1,32 +1,30 @@
 //! A running `hearth-runner`, and calls into the plugin it holds.
 
 use std::{
-    io::{self, BufReader, BufWriter},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::{ChildStdin, ChildStdout},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
-    },
-    thread,
-    time::{Duration, Instant},
+    sync::atomic::AtomicBool,
+    time::Duration,
 };
 
 use hearth_base::{
     FrameError, FromRunner, GuestFailure, HostCall, HostReply, Invocation, RunFault, ToRunner,
-    read_frame, write_frame,
 };
 
 use crate::{
     Artefact, Runtime,
-    child::{Guarded, Stderr},
+    child::{Guarded, LAST_WORDS, Stderr, broke_the_rules},
+    pipe::{Clock, Pipe, PipeError, Wait},
 };
 
-/// Longest frame a runner may send. A guest's call carries 1 MiB at most; the rest is for its wrapping.
-const MAX_FRAME_BYTES: u32 = (1 << 20) + (64 << 10);
 /// Most host calls in one invocation, whatever the quotas behind [`HostCalls`] say: a refused call is a call too.
 const MAX_CALLS: u32 = 1_000_000;
-/// How often cancellation is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+
+#[cfg(unix)]
+type RunnerPipe = Pipe<ChildStdin, ChildStdout>;
+#[cfg(not(unix))]
+type RunnerPipe = Pipe;
 
 /// What answers a guest's calls.
 pub trait HostCalls {
@@ -61,6 +59,18 @@ pub enum RunError {
     /// The runner took too long, host calls not counted. It is gone.
     #[error("the plugin ran too long")]
     TimedOut,
+    /// This system does not shut the runner in as it must be. It was not given the plugin.
+    #[error("this system cannot hold plugins safely; it lacks {}", lacks.join(", "))]
+    Unconfined {
+        /// What is not in force.
+        lacks: Vec<&'static str>,
+    },
+    /// The runner tried what it may not, as no honest one does, and the system ended it.
+    #[error("the plugin tried to leave its process and was ended")]
+    Intruded,
+    /// Answering a call failed on this side. The runner is gone.
+    #[error("answering the plugin failed")]
+    Host,
     /// The runner sent what makes no sense. It is gone.
     #[error("the plugin runner misbehaved: {0}")]
     Protocol(&'static str),
@@ -81,36 +91,51 @@ pub struct RunnerProcess {
 }
 
 struct Live {
-    _child: Guarded,
-    to: SyncSender<ToRunner>,
-    from: Receiver<Result<FromRunner, FrameError>>,
+    child: Guarded,
+    pipe: RunnerPipe,
 }
 
 impl Runtime {
-    /// Starts a runner and loads a plugin into it.
+    /// Starts a runner and loads a plugin into it. The runner ends with the thread that started it.
     ///
     /// # Errors
-    /// [`RunError`]: `Fault` where the plugin does not load.
+    /// [`RunError`]: `Unconfined` where the system does not hold the runner, `Fault` where the plugin does not load.
     pub fn start(&self, artefact: &Artefact) -> Result<RunnerProcess, RunError> {
-        let mut child = Guarded::spawn(&self.runner, &[]).map_err(RunError::Start)?;
-        let (said, _saying) = Stderr::capture(child.0.stderr.take()).map_err(RunError::Start)?;
-        let to = writer(child.0.stdin.take()).map_err(RunError::Start)?;
-        let from = reader(child.0.stdout.take()).map_err(RunError::Start)?;
-        let live = Some(Live { _child: child, to, from });
-        let mut runner = RunnerProcess { live, said, call_limit: self.call_limit };
-        runner.send(ToRunner::Load(artefact.code.clone()))?;
-        let mut clock = Clock::new(runner.call_limit);
-        match runner.receive(&mut clock, &AtomicBool::new(false))? {
+        let never = AtomicBool::new(false);
+        let mut clock = Clock::new(self.call_limit);
+        let mut runner = self.spawn_runner().map_err(RunError::Start)?;
+        let FromRunner::Ready(confinement) = runner.receive(&mut clock, &never)? else {
+            return Err(runner.end(NOT_ASKED));
+        };
+        let lacks = confinement.lacks();
+        if !lacks.is_empty() {
+            return Err(runner.end(RunError::Unconfined { lacks }));
+        }
+        runner.send(ToRunner::Load(artefact.code.clone()), &mut clock, &never)?;
+        match runner.receive(&mut clock, &never)? {
             FromRunner::Loaded => Ok(runner),
             FromRunner::Fault(fault) => Err(RunError::Fault(fault)),
-            _ => Err(runner.end(RunError::Protocol("an answer to a question not asked"))),
+            _ => Err(runner.end(NOT_ASKED)),
         }
+    }
+
+    fn spawn_runner(&self) -> io::Result<RunnerProcess> {
+        let mut child = Guarded::spawn(&self.runner, &[])?;
+        let said = Stderr::capture(child.0.stderr.take())?;
+        let (Some(to), Some(from)) = (child.0.stdin.take(), child.0.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let live = Some(Live { child, pipe: Pipe::new(to, from)? });
+        Ok(RunnerProcess { live, said, call_limit: self.call_limit })
     }
 }
 
+const NOT_ASKED: RunError = RunError::Protocol("an answer to a question not asked");
+
 impl RunnerProcess {
     /// Calls an export in a fresh instance and answers what it asks, until it returns. Setting `cancel` ends the call and
-    /// the runner within some 20 ms, or when the host call in progress returns.
+    /// the runner within some 20 ms, or when the host call in progress returns. A panic while answering ends the runner
+    /// and goes no further.
     ///
     /// # Errors
     /// [`RunError`]. After anything but `Fault` the runner is gone and every further call is `Died`.
@@ -121,17 +146,20 @@ impl RunnerProcess {
         cancel: &AtomicBool,
     ) -> Result<Finished, RunError> {
         let mut clock = Clock::new(self.call_limit);
-        self.send(ToRunner::Invoke(invocation))?;
+        self.send(ToRunner::Invoke(invocation), &mut clock, cancel)?;
         for _ in 0..MAX_CALLS {
             match self.receive(&mut clock, cancel)? {
-                FromRunner::Call(call) => self.send(ToRunner::Reply(host.call(call)))?,
+                FromRunner::Call(call) => {
+                    let Ok(reply) = catch_unwind(AssertUnwindSafe(|| host.call(call))) else {
+                        return Err(self.end(RunError::Host));
+                    };
+                    self.send(ToRunner::Reply(reply), &mut clock, cancel)?;
+                }
                 FromRunner::Done { result, fuel, memory_hash } => {
                     return Ok(Finished { result, fuel, memory_hash });
                 }
                 FromRunner::Fault(fault) => return Err(RunError::Fault(fault)),
-                FromRunner::Loaded => {
-                    return Err(self.end(RunError::Protocol("an answer to a question not asked")));
-                }
+                FromRunner::Loaded | FromRunner::Ready(_) => return Err(self.end(NOT_ASKED)),
             }
         }
         Err(self.end(RunError::Protocol("calls without end")))
@@ -142,54 +170,56 @@ impl RunnerProcess {
         self.live.is_some()
     }
 
-    fn send(&mut self, message: ToRunner) -> Result<(), RunError> {
-        let Some(live) = &self.live else { return Err(self.died()) };
-        // A message only ever follows an answer to the one before, so there is room, unless the runner speaks again and
-        // again without listening.
-        match live.to.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => {
-                Err(self.end(RunError::Protocol("answers to questions not asked")))
-            }
-            Err(TrySendError::Disconnected(_)) => {
-                let died = self.died();
-                Err(self.end(died))
-            }
-        }
+    /// The number the system knows it by, while it lives.
+    pub fn process_id(&self) -> Option<u32> {
+        self.live.as_ref().map(|live| live.child.0.id())
+    }
+
+    fn send(
+        &mut self,
+        message: ToRunner,
+        clock: &mut Clock,
+        cancel: &AtomicBool,
+    ) -> Result<(), RunError> {
+        self.over_pipe(|pipe| pipe.send(message, &Wait::begin(clock, cancel)))
     }
 
     fn receive(&mut self, clock: &mut Clock, cancel: &AtomicBool) -> Result<FromRunner, RunError> {
-        let Some(live) = &self.live else { return Err(self.died()) };
-        let waiting = Instant::now();
-        let outcome = loop {
-            if cancel.load(Ordering::Relaxed) {
-                break Err(RunError::Cancelled);
-            }
-            match live.from.recv_timeout(LOOK) {
-                Ok(Ok(frame)) => break Ok(frame),
-                Ok(Err(FrameError::TooLong { .. })) => {
-                    break Err(RunError::Protocol("a frame over the limit"));
+        self.over_pipe(|pipe| pipe.receive(&Wait::begin(clock, cancel)))
+    }
+
+    fn over_pipe<T>(
+        &mut self,
+        turn: impl FnOnce(&mut RunnerPipe) -> Result<T, PipeError>,
+    ) -> Result<T, RunError> {
+        let Some(live) = &mut self.live else { return Err(self.died()) };
+        turn(&mut live.pipe).map_err(|error| {
+            let why = match error {
+                PipeError::Cancelled => RunError::Cancelled,
+                PipeError::TimedOut => RunError::TimedOut,
+                PipeError::OutOfTurn => RunError::Protocol("words out of turn"),
+                PipeError::Frame(FrameError::TooLong { .. }) => {
+                    RunError::Protocol("a frame over the limit")
                 }
-                Ok(Err(FrameError::Malformed)) => {
-                    break Err(RunError::Protocol("a frame that is no message"));
+                PipeError::Frame(FrameError::Malformed) => {
+                    RunError::Protocol("a frame that is no message")
                 }
-                Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => break Err(self.died()),
-                Err(RecvTimeoutError::Timeout) if clock.is_over(waiting) => {
-                    break Err(RunError::TimedOut);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        };
-        clock.spend(waiting);
-        match outcome {
-            Ok(_) if clock.is_over(Instant::now()) => Err(self.end(RunError::TimedOut)),
-            Ok(frame) => Ok(frame),
-            Err(error) => Err(self.end(error)),
+                PipeError::Frame(_) => self.post_mortem(),
+            };
+            self.end(why)
+        })
+    }
+
+    /// Why the pipe broke.
+    fn post_mortem(&mut self) -> RunError {
+        match self.live.as_mut().and_then(|live| live.child.ended_within(LAST_WORDS)) {
+            Some(status) if broke_the_rules(status) => RunError::Intruded,
+            _ => self.died(),
         }
     }
 
     fn died(&self) -> RunError {
-        RunError::Died { said: self.said.words() }
+        RunError::Died { said: self.said.words_within(LAST_WORDS) }
     }
 
     /// Kills the process.
@@ -197,57 +227,4 @@ impl RunnerProcess {
         self.live = None;
         why
     }
-}
-
-/// The time a runner has left. Only waiting for it counts.
-struct Clock {
-    left: Duration,
-}
-
-impl Clock {
-    fn new(limit: Duration) -> Self {
-        Self { left: limit }
-    }
-
-    fn spend(&mut self, since: Instant) {
-        self.left = self.left.saturating_sub(since.elapsed());
-    }
-
-    fn is_over(&self, since: Instant) -> bool {
-        since.elapsed() >= self.left
-    }
-}
-
-/// Frames to the child, written by a thread of their own: a child that does not read blocks nobody.
-fn writer(pipe: Option<ChildStdin>) -> io::Result<SyncSender<ToRunner>> {
-    // One being written and one behind it: an answer may come before the thread here has taken up what it answers.
-    let (send, messages) = mpsc::sync_channel::<ToRunner>(2);
-    thread::Builder::new().name("to plugin runner".into()).spawn(move || {
-        let Some(pipe) = pipe else { return };
-        let mut pipe = BufWriter::new(pipe);
-        for message in messages {
-            // A broken pipe shows at the reading end.
-            if write_frame(&mut pipe, &message).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(send)
-}
-
-/// Frames from the child, at most one ahead of who takes them.
-fn reader(pipe: Option<ChildStdout>) -> io::Result<Receiver<Result<FromRunner, FrameError>>> {
-    let (send, frames) = mpsc::sync_channel(1);
-    thread::Builder::new().name("from plugin runner".into()).spawn(move || {
-        let Some(pipe) = pipe else { return };
-        let mut pipe = BufReader::new(pipe);
-        loop {
-            let frame = read_frame::<FromRunner>(&mut pipe, MAX_FRAME_BYTES);
-            let last = frame.is_err();
-            if send.send(frame).is_err() || last {
-                return;
-            }
-        }
-    })?;
-    Ok(frames)
 }

@@ -27,9 +27,10 @@ fn a_runner_that_does_not_speak_the_protocol_is_ended() {
     let test = "a_runner_that_does_not_speak_the_protocol_is_ended";
     for (name, fits) in [
         ("silent", (|e| matches!(e, RunError::TimedOut)) as fn(&RunError) -> bool),
-        ("echo", |e| matches!(e, RunError::Protocol(_))),
+        ("ready_then_echo", |e| matches!(e, RunError::Protocol(_))),
         ("huge", |e| matches!(e, RunError::Protocol(_))),
-        ("quits", |e| matches!(e, RunError::Died { .. })),
+        ("quits", |e| matches!(e, RunError::Died { said } if said == "cannot go on")),
+        ("unasked", |e| matches!(e, RunError::Protocol(_))),
     ] {
         let Some(outcome) = start(test, name) else { return };
         let error = outcome.map(drop).unwrap_err();
@@ -45,6 +46,29 @@ fn a_runner_that_stops_answering_is_ended() {
     assert!(matches!(outcome, Err(RunError::TimedOut)), "{outcome:?}");
 }
 
+#[test]
+fn a_runner_that_nothing_holds_gets_no_plugin() {
+    let test = "a_runner_that_nothing_holds_gets_no_plugin";
+    let Some(outcome) = start(test, "unconfined") else { return };
+    let error = outcome.map(drop).unwrap_err();
+    if cfg!(target_os = "linux") {
+        let RunError::Unconfined { lacks } = &error else { panic!("{error:?}") };
+        assert_eq!(lacks.len(), 5);
+        assert!(error.to_string().contains("seccomp"), "{error}");
+    } else {
+        // Nothing is asked for there, so it is told to load and does not.
+        assert!(matches!(error, RunError::TimedOut), "{error:?}");
+    }
+}
+
+#[test]
+fn a_runner_that_the_system_ended_is_told_from_others() {
+    let test = "a_runner_that_the_system_ended_is_told_from_others";
+    let Some(runner) = start(test, "loaded_then_intrudes") else { return };
+    let outcome = runner.unwrap().invoke(go("go"), &mut Recorder::default(), &NEVER);
+    assert!(matches!(outcome, Err(RunError::Intruded)), "{outcome:?}");
+}
+
 /// Answers at length.
 struct Verbose;
 
@@ -57,7 +81,8 @@ impl HostCalls for Verbose {
 #[test]
 fn a_runner_that_never_listens_is_ended() {
     let Some(runner) = start("a_runner_that_never_listens_is_ended", "babbles") else { return };
-    let outcome = runner.unwrap().invoke(go("go"), &mut Verbose, &NEVER);
+    // It may be found out before it is asked anything.
+    let outcome = runner.and_then(|mut runner| runner.invoke(go("go"), &mut Verbose, &NEVER));
     assert!(matches!(outcome, Err(RunError::Protocol(_))), "{outcome:?}");
 }
 
@@ -84,7 +109,9 @@ fn a_compiler_that_fails_or_hangs_is_told_apart() {
         matches!(&refused, CompileError::Refused { reason } if reason == "cannot go on"),
         "{refused:?}"
     );
-    assert!(matches!(compile_with("silent"), Err(CompileError::OverLimits)));
+    for name in ["silent", "lingers"] {
+        assert!(matches!(compile_with(name), Err(CompileError::OverLimits)), "{name}");
+    }
     assert!(matches!(compile_with("no-such-program"), Err(CompileError::Start { .. })));
 }
 

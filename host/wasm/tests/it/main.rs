@@ -3,6 +3,7 @@
 
 mod artefacts;
 mod calls;
+mod confined;
 mod first_party;
 mod guest;
 mod hostile;
