@@ -83,6 +83,22 @@ impl Vault {
         drop(self);
     }
 
+    /// Lets the vault grow by at most so many pages from now on, for tests: what needs more finds the disk full.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn limit_growth(&self, pages: u32) -> Result<(), StoreError> {
+        self.read("limit its growth", |connection| {
+            let used: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            connection.pragma_update_and_check(
+                None,
+                "max_page_count",
+                used.saturating_add(pages.into()),
+                |_row| Ok(()),
+            )
+        })
+    }
+
     /// The key that marks compiled plugins as made here.
     ///
     /// # Errors

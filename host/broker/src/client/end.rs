@@ -45,10 +45,16 @@ impl Client {
             (RunEnd::Returned(result), None) => Ok(result),
         };
         match outcome {
-            Ok(Ok(())) => {
-                self.record("returned".into(), true);
-                self.commit();
-            }
+            Ok(Ok(())) => match self.commit() {
+                Ok(()) => self.record("returned".into(), true),
+                // Whether there is room may depend on all that the vault holds, and the next run would see what is
+                // missing. So it is as if it had not returned.
+                Err(fault) => {
+                    let why = format!("what it wanted to remember could not be stored: {fault}");
+                    self.inner.observer.trouble(&self.scope.plugin, &why);
+                    self.abort(&why);
+                }
+            },
             // The words of the failure are the plugin's; whoever ran it has them.
             Ok(Err(_)) => self.record("returned with a failure of its own".into(), true),
             Err(why) => self.abort(&why),
@@ -84,12 +90,9 @@ impl Client {
         }
     }
 
-    fn commit(&mut self) {
-        let Some(vault) = self.inner.vault() else { return };
-        if let Err(fault) = self.commit_state(&vault) {
-            let message = format!("what it wanted to remember could not be stored: {fault}");
-            self.inner.observer.trouble(&self.scope.plugin, &message);
-        }
+    fn commit(&mut self) -> Result<(), Fault> {
+        let Some(vault) = self.inner.vault() else { return Ok(()) };
+        self.commit_state(&vault)?;
         for order in std::mem::take(&mut self.saves) {
             let (inner, scope) = (Arc::clone(&self.inner), Arc::clone(&self.scope));
             self.spawn(async move { save(&inner, &scope, order).await });
@@ -106,6 +109,7 @@ impl Client {
             let (inner, scope) = (Arc::clone(&self.inner), Arc::clone(&self.scope));
             self.spawn(async move { keep(&inner, &scope, order).await });
         }
+        Ok(())
     }
 
     /// Writes storage, and takes the names of kept values: they count from now on, whatever comes of the values.
