@@ -8,6 +8,12 @@ use crate::{inner::MODEL_SLOTS, planted::Leak};
 use t0::{differences, run, worlds};
 use world::World;
 
+#[allow(dead_code, reason = "as below")]
+#[path = "../tests/it/clock.rs"]
+mod clock;
+#[allow(dead_code, reason = "as below")]
+#[path = "../tests/it/engine.rs"]
+mod engine;
 #[allow(dead_code, reason = "shared with the tests from outside, which use all of it")]
 #[path = "../tests/it/guests.rs"]
 mod guests;

@@ -1,8 +1,8 @@
 //! Guests as sequences of calls: those of the plugins that come with Hearth, and one that tries everything.
 
 use hearth_base::{
-    Button, Field, Glyph, Handle, HostCall, Input, LogLevel, Message, MessageRole, ModelOptions,
-    Node, Part, Schema, Sort, Style, Weights,
+    Answer, Button, Field, Glyph, Handle, HostCall, Input, LogLevel, Message, MessageRole,
+    ModelOptions, Node, Part, Schema, Sort, Style, Weights,
 };
 
 use super::t0::Guest;
@@ -159,4 +159,34 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
     guest.call(HostCall::CompletionStart { prompt: say(), options: personal(4) }).ok();
     let handle = Handle(0);
     guest.call(HostCall::CompletionNext(handle)).ok();
+}
+
+/// A public completion to its end, with private work beside it.
+pub(crate) fn talk(guest: &mut Guest<'_>) {
+    summarise_newest(guest);
+    let prompt = user(vec![words("Say something")]);
+    let completion = guest.handle(HostCall::CompletionStart { prompt, options: options(6) });
+    while let Ok(Answer::Token(Some(_))) = guest.call(HostCall::CompletionNext(completion)) {}
+}
+
+/// Whatever can be left for a later run.
+pub(crate) fn keep_notes(guest: &mut Guest<'_>) {
+    guest.call(HostCall::StorageKeys).ok();
+    guest.call(HostCall::StorageGet("runs".into())).ok();
+    let runs = match guest.call(HostCall::StorageGet("count".into())) {
+        Ok(Answer::Bytes(Some(bytes))) => bytes.len(),
+        _ => 0,
+    };
+    guest.call(HostCall::StorageSet { key: "count".into(), value: vec![1; runs + 1] }).ok();
+    guest.call(HostCall::StorageSet { key: format!("run {runs}"), value: vec![7; 20] }).ok();
+    guest.call(HostCall::StorageDelete("run 1".into())).ok();
+    let inbox = HostCall::Granted { slot: "inbox".into(), order: Sort::Oldest, limit: 3 };
+    let collection = guest.handle(inbox);
+    let value = guest.handle(HostCall::CollectionJoin { collection, separator: ";".into() });
+    for name in ["notes", "summaries", "a"] {
+        guest.call(HostCall::Kept { name: name.into() }).ok();
+    }
+    guest.call(HostCall::Keep { name: "notes".into(), value }).ok();
+    let nodes = vec![Node::Value(value), button("again")];
+    guest.call(HostCall::PanelShow { panel: "side".into(), nodes }).ok();
 }

@@ -10,8 +10,9 @@ use hearth_broker::{ModelTrust, PanelKey, RunEnd, Start, ValueState};
 use proptest::prelude::*;
 
 use crate::{
+    engine::MODEL_MARK,
     guests::{options, personal, user, words},
-    world::{ADAPTER_MARK, MODEL_MARK, Recipe, World, adapter, numbered, shown},
+    world::{ADAPTER_MARK, Recipe, World, adapter, numbered, shown},
 };
 
 const USER_MARK: &str = "usertok";

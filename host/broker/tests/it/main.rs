@@ -1,9 +1,13 @@
 //! The broker from outside: over a vault in memory and an engine that answers by rule.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod clock;
+mod engine;
 mod floods;
+mod fuzzed;
 mod guests;
 mod labels;
+mod pairs;
 mod panels;
 mod personal;
 mod runs;

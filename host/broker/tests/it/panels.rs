@@ -10,8 +10,9 @@ use hearth_broker::{
 };
 
 use crate::{
+    engine::MODEL_MARK,
     guests::{button, options, user, words},
-    world::{EngineKind, MODEL_MARK, Recipe, World, numbered, shown, values},
+    world::{EngineKind, Recipe, World, numbered, shown, values},
 };
 
 const RETURNED: RunEnd = RunEnd::Returned(Ok(()));

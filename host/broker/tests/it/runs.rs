@@ -8,8 +8,9 @@ use hearth_broker::{BeginError, Client, Limits, ModelFacts, ModelTrust, PanelKey
 use hearth_vault::DocumentQuery;
 
 use crate::{
+    engine::MODEL_MARK,
     guests::{button, options, user, words},
-    world::{EngineKind, MODEL_MARK, Recipe, World, numbered},
+    world::{EngineKind, Recipe, World, numbered},
 };
 
 fn handle(client: &mut Client, call: HostCall) -> Handle {

@@ -3,24 +3,56 @@
 //! A guest is any function of its [`Guest`]; the trace is every reply in order. Traces over different worlds are
 //! compared exactly.
 
-use hearth_base::{Answer, Export, Handle, HostCall, HostReply};
-use hearth_broker::{Client, RunEnd, Start};
+use hearth_base::{Answer, Export, GuestError, Handle, HostCall, HostReply};
+use hearth_broker::{BeginError, Client, RunEnd, Start};
 
 use super::world::{EngineKind, Recipe, World, adapter, numbered};
 
 /// A guest's end of a run, which writes down all it hears.
 pub(crate) struct Guest<'a> {
+    world: &'a World,
     client: &'a mut Client,
     pub(crate) trace: Vec<HostReply>,
     /// The handle that came with the gesture, if one did.
     pub(crate) given: Option<Handle>,
+    fate: Fate<'a>,
+}
+
+/// What befalls a run on its way. A call is named by how many came before it.
+pub(crate) struct Fate<'a> {
+    /// Done before each call, unseen by the guest.
+    pub(crate) meanwhile: &'a dyn Fn(usize),
+    /// The call before which it is killed, or after its last one.
+    pub(crate) killed: Option<usize>,
+}
+
+impl Default for Fate<'_> {
+    fn default() -> Self {
+        Self { meanwhile: &|_| {}, killed: None }
+    }
 }
 
 impl Guest<'_> {
     pub(crate) fn call(&mut self, call: HostCall) -> HostReply {
-        let reply = self.client.call(call);
+        let before = self.trace.len();
+        if self.is_dead() {
+            return Err(GuestError::Refused);
+        }
+        (self.fate.meanwhile)(before);
+        // Only these wait for the model, and while they do, time passes.
+        let waits = matches!(
+            call,
+            HostCall::CompletionNext(_) | HostCall::RevealChoice(_) | HostCall::RevealText { .. }
+        );
+        let client = &mut *self.client;
+        let reply =
+            if waits { self.world.clock.flowing(|| client.call(call)) } else { client.call(call) };
         self.trace.push(reply.clone());
         reply
+    }
+
+    fn is_dead(&self) -> bool {
+        self.fate.killed.is_some_and(|killed| self.trace.len() >= killed)
     }
 
     /// The handle of a call that gave one; a number that names nothing where it was refused.
@@ -41,7 +73,17 @@ impl Guest<'_> {
 
 /// Runs a guest and gives all it heard, what came with the gesture included.
 pub(crate) fn run(world: &World, start: Start, guest: &dyn Fn(&mut Guest<'_>)) -> String {
-    let (mut client, invocation) = world.begin(start);
+    live(world, start, guest, Fate::default()).unwrap()
+}
+
+/// The same, with all that befalls the run.
+pub(crate) fn live(
+    world: &World,
+    start: Start,
+    guest: &dyn Fn(&mut Guest<'_>),
+    fate: Fate<'_>,
+) -> Result<String, BeginError> {
+    let (mut client, invocation) = world.try_begin(start)?;
     let given = match &invocation.export {
         Export::Run { focus, .. } => *focus,
         Export::OnEvent { event, .. } => match event {
@@ -52,12 +94,17 @@ pub(crate) fn run(world: &World, start: Start, guest: &dyn Fn(&mut Guest<'_>)) -
         },
         Export::Migrate { .. } => None,
     };
-    let mut guest_end = Guest { client: &mut client, trace: Vec::new(), given };
+    let mut guest_end = Guest { world, client: &mut client, trace: Vec::new(), given, fate };
     guest(&mut guest_end);
+    let killed = guest_end.fate.killed.is_some();
     let trace = guest_end.trace;
-    client.finish(RunEnd::Returned(Ok(())));
+    client.finish(if killed {
+        RunEnd::Aborted("it was killed".into())
+    } else {
+        RunEnd::Returned(Ok(()))
+    });
     // The seed is a keyed function of plugin and run number; keys differ between vaults, and that is all it tells.
-    format!("{:?} {:?} {trace:?}", invocation.export, invocation.fuel)
+    Ok(format!("{:?} {:?} {trace:?}", invocation.export, invocation.fuel))
 }
 
 /// Vaults that differ in everything private, and engines that fare differently.

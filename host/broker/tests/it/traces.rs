@@ -1,11 +1,13 @@
 //! What guests hear is the same over every vault.
 
-use hearth_base::{Field, Handle, HostCall, Part, Schema, Sort};
+use hearth_base::HostCall;
 use hearth_broker::{PanelKey, Start};
 use proptest::prelude::*;
 
 use crate::{
+    fuzzed::any_call,
     guests,
+    pairs::{pair, play},
     t0::{Guest, differences, run, worlds},
     world::{World, shown},
 };
@@ -82,92 +84,6 @@ fn a_document_deleted_meanwhile_is_not_heard_of() {
     assert_eq!(different, Vec::<String>::new());
 }
 
-/// A call whose handles are small numbers, some of them of values made before.
-fn any_call() -> impl Strategy<Value = HostCall> {
-    let handle = || (0_u32..24).prop_map(Handle);
-    let handles = || proptest::collection::vec((0_u32..24).prop_map(Handle), 0..4);
-    let part = || {
-        prop_oneof![
-            "[a-z ]{0,30}".prop_map(Part::Literal),
-            (0_u32..24).prop_map(|n| Part::Value(Handle(n))),
-            Just(Part::Item(None)),
-            Just(Part::Item(Some(Field::Title))),
-        ]
-    };
-    let prompt = move || proptest::collection::vec(part(), 0..4).prop_map(guests::user);
-    let schema = || {
-        prop_oneof![
-            Just(Schema::Boolean),
-            (-3_i32..3, -3_i32..70).prop_map(|(low, high)| Schema::Range(low, high)),
-        ]
-    };
-    let tokens = || prop_oneof![0_u16..64, Just(u16::MAX)].prop_map(guests::options);
-    let slot =
-        || prop_oneof![Just("inbox".to_owned()), Just("empty".to_owned()), Just("?".to_owned())];
-    prop_oneof![
-        "[a-z ]{0,20}".prop_map(HostCall::TextLiteral),
-        handles().prop_map(HostCall::TextConcat),
-        (handle(), 0_u16..60)
-            .prop_map(|(text, max_tokens)| HostCall::TextChunk { text, max_tokens }),
-        handles().prop_map(HostCall::CollectionOf),
-        (handle(), 0_u16..9)
-            .prop_map(|(collection, count)| HostCall::CollectionTake { collection, count }),
-        handle()
-            .prop_map(|collection| HostCall::CollectionJoin { collection, separator: " ".into() }),
-        (handle(), handles())
-            .prop_map(|(choice, options)| HostCall::ChoiceSelect { choice, options }),
-        ("[ab]", handle()).prop_map(|(name, value)| HostCall::Keep { name, value }),
-        "[abc]".prop_map(|name| HostCall::Kept { name }),
-        handle().prop_map(HostCall::Drop),
-        handle().prop_map(|document| HostCall::DocumentGet { document, field: Field::Body }),
-        (slot(), any::<u16>()).prop_map(|(slot, limit)| HostCall::Granted {
-            slot,
-            order: Sort::Newest,
-            limit
-        }),
-        (slot(), 0_u16..30).prop_map(|(slot, limit)| HostCall::Granted {
-            slot,
-            order: Sort::Oldest,
-            limit
-        }),
-        (0_u16..4).prop_map(|limit| HostCall::Pick { purpose: "x".into(), limit }),
-        (slot(), handle()).prop_map(|(slot, query)| HostCall::Search { slot, query, limit: 4 }),
-        (handle(), handle()).prop_map(|(title, body)| HostCall::Save { title, body }),
-        (handle(), handle()).prop_map(|(titles, bodies)| HostCall::SaveEach { titles, bodies }),
-        (prompt(), tokens()).prop_map(|(prompt, options)| HostCall::Generate { prompt, options }),
-        (handle(), prompt(), tokens()).prop_map(|(over, prompt, options)| HostCall::GenerateEach {
-            over,
-            prompt,
-            options
-        }),
-        (handle(), prompt(), tokens()).prop_map(|(over, prompt, options)| HostCall::Reduce {
-            over,
-            prompt,
-            options
-        }),
-        (prompt(), schema()).prop_map(|(prompt, answer)| HostCall::Decide { prompt, answer }),
-        (handle(), prompt(), schema()).prop_map(|(over, prompt, answer)| HostCall::DecideEach {
-            over,
-            prompt,
-            answer
-        }),
-        handle().prop_map(HostCall::RevealChoice),
-        handle().prop_map(|text| HostCall::RevealText { text, purpose: String::new() }),
-        handle().prop_map(|text| HostCall::PanelShow {
-            panel: "main".into(),
-            nodes: vec![hearth_base::Node::Value(text), guests::button("b")],
-        }),
-        handle().prop_map(|list| HostCall::PanelShow {
-            panel: "side".into(),
-            nodes: vec![hearth_base::Node::Items(list)],
-        }),
-        ("[ab]", any::<u8>())
-            .prop_map(|(key, n)| HostCall::StorageSet { key, value: vec![n; n.into()] }),
-        "[ab]".prop_map(HostCall::StorageGet),
-        Just(HostCall::StorageKeys),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
@@ -185,4 +101,35 @@ proptest! {
         });
         prop_assert_eq!(different, Vec::<String>::new());
     }
+}
+
+/// Of the pairs of worlds from `first` on, those whose worlds the plugin could tell apart; and how many were heard to
+/// the end.
+fn told_apart(first: u64, count: u64, huge: bool) -> (Vec<u64>, u64) {
+    let mut whole = 0;
+    let is_told_apart = |number: &u64| {
+        let pair = pair(*number, huge);
+        let [one, other] = pair.sides.each_ref().map(|side| play(side, &pair.steps));
+        whole += u64::from(!one.cut_short && !other.cut_short);
+        !one.is_like(&other)
+    };
+    let told = (first..first + count).filter(is_told_apart).collect();
+    (told, whole)
+}
+
+#[test]
+fn of_many_pairs_of_vaults_none_is_told_apart() {
+    let (told, whole) = told_apart(0, 60, false);
+    assert_eq!(told, Vec::<u64>::new(), "pairs by number");
+    assert!(whole >= 40, "{whole}");
+}
+
+/// As many as `HEARTH_PAIRS` says, or a thousand. Minutes.
+#[test]
+#[ignore = "for the night: cargo xtask nightly"]
+fn of_a_thousand_pairs_of_vaults_none_is_told_apart() {
+    let count = std::env::var("HEARTH_PAIRS").ok().map_or(1000, |count| count.parse().unwrap());
+    let (told, whole) = told_apart(1000, count, true);
+    assert_eq!(told, Vec::<u64>::new(), "pairs by number");
+    assert!(whole * 3 >= count * 2, "{whole}");
 }

@@ -2,11 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    ops::ControlFlow,
-    path::Path,
     sync::{Arc, Condvar, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hearth_base::{
@@ -14,15 +11,18 @@ use hearth_base::{
     PluginId, Source,
 };
 use hearth_broker::{
-    Asker, Broker, Client, ModelFacts, ModelTrust, Observer, PanelNode, PanelView, PersonalAdapter,
-    PickAnswer, PickQuestion, PluginNotice, Start, ValueState, ValueView,
+    Asker, BeginError, Broker, Client, ModelFacts, ModelTrust, Observer, PanelNode, PanelView,
+    PersonalAdapter, PickAnswer, PickQuestion, PluginNotice, Start, ValueState, ValueView,
 };
-use hearth_engine_api::{
-    AdapterError, AdapterFile, AdapterSlot, Backend, CacheScope, ChatMessage, Constraint, Engine,
-    EngineError, FakeBackend, GenerateRequest, LanguageModel, LoadError, LoadOptions,
-    MemoryEstimate, ModelInfo, Prompt, Report, RequestId,
+use hearth_engine_api::{AdapterSlot, CacheScope};
+use hearth_vault::{NewSaved, PluginRecord, StoreError, Vault};
+
+use super::{
+    clock::Clock,
+    engine::{Gate, engine},
 };
-use hearth_vault::{NewSaved, PluginRecord, Vault};
+
+pub(crate) use super::engine::EngineKind;
 
 const WRITER: &str = "org.example.writer";
 
@@ -45,6 +45,8 @@ pub(crate) const MANIFEST: &str = r#"
 pub(crate) struct Recipe {
     /// Title and body of each document of the slot `inbox`.
     pub(crate) documents: Vec<(String, String)>,
+    /// Their labels, in turn; none for the words of a stranger.
+    pub(crate) labels: Vec<Label>,
     pub(crate) engine: EngineKind,
     pub(crate) context_tokens: u32,
     pub(crate) trust: Option<ModelTrust>,
@@ -58,6 +60,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             documents: numbered(3),
+            labels: Vec::new(),
             engine: EngineKind::Echo,
             context_tokens: 4096,
             trust: Some(ModelTrust::Public),
@@ -72,20 +75,6 @@ pub(crate) fn numbered(count: usize) -> Vec<(String, String)> {
     (1..=count).map(|n| (format!("title{n} tok{n}"), format!("body of tok{n}"))).collect()
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EngineKind {
-    /// Says back all it was told.
-    Echo,
-    /// The same, word by word with a pause.
-    Slow,
-    /// Fails on every prompt.
-    Failing,
-    /// Answers each request only when [`World::release`] has been called for it.
-    Gated,
-    /// Answers only when it has got as many requests as there are documents.
-    Crowd,
-}
-
 pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) vault: Arc<Vault>,
@@ -96,21 +85,20 @@ pub(crate) struct World {
     personal: Vec<PersonalAdapter>,
     gate: Arc<Gate>,
     // Last: everything above may still need it.
-    _runtime: tokio::runtime::Runtime,
+    pub(crate) clock: Clock,
 }
 
 impl World {
     pub(crate) fn new(recipe: &Recipe) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_time()
-            .build()
-            .unwrap();
+        let clock = match recipe.engine {
+            EngineKind::Moody(_) => Clock::standing(),
+            _ => Clock::real(),
+        };
         let vault = Arc::new(Vault::in_memory().unwrap());
-        let (documents, folder) = fill(&vault, &recipe.documents);
+        let (documents, folder) = fill(&vault, recipe);
         let plugin = install(&vault, MANIFEST, folder);
         let gate = Arc::new(Gate::default());
-        let engine = runtime.block_on(engine(recipe, &gate));
+        let engine = clock.block_on(engine(recipe, &gate, clock.handle().clone()));
         let seen = Arc::new(Seen::default());
         let picks = recipe.picks.map(|n| documents.iter().take(n).copied().collect());
         let broker = Broker::new(
@@ -118,18 +106,22 @@ impl World {
             engine,
             Arc::clone(&seen) as Arc<dyn Observer>,
             Arc::new(Picks(picks)),
-            runtime.handle().clone(),
+            clock.handle().clone(),
         );
         let context_tokens = recipe.context_tokens;
         broker.set_model(recipe.trust.clone().map(|trust| ModelFacts { trust, context_tokens }));
         let personal = recipe.personal.clone();
-        Self { broker, vault, seen, plugin, documents, personal, gate, _runtime: runtime }
+        Self { broker, vault, seen, plugin, documents, personal, gate, clock }
     }
 
     pub(crate) fn begin(&self, start: Start) -> (Client, Invocation) {
+        self.try_begin(start).unwrap()
+    }
+
+    pub(crate) fn try_begin(&self, start: Start) -> Result<(Client, Invocation), BeginError> {
         let today = Date { year: 2026, month: 1, day: 31 };
         let personal = self.personal.clone();
-        self.broker.begin_with(&self.plugin, start, today, "en-GB", personal).unwrap()
+        self.broker.begin_with(&self.plugin, start, today, "en-GB", personal)
     }
 
     pub(crate) fn go(&self) -> Client {
@@ -158,7 +150,9 @@ impl World {
 
     /// Waits until every value shown is there or has failed, and gives the panels.
     pub(crate) fn settled(&self) -> Vec<PanelView> {
-        self.seen.wait(|_| !values(&self.broker.panels()).iter().any(is_open));
+        self.clock.flowing(|| {
+            self.seen.wait(|_| !values(&self.broker.panels()).iter().any(is_open));
+        });
         let panels = self.broker.panels();
         assert!(!unfinished_lists(&panels));
         panels
@@ -170,7 +164,7 @@ impl World {
     }
 
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self._runtime.block_on(future)
+        self.clock.block_on(future)
     }
 }
 
@@ -182,7 +176,7 @@ impl Drop for World {
 }
 
 /// No test waits longer for what must happen.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 fn is_open(value: &Option<ValueView>) -> bool {
     value.as_ref().is_none_or(|v| matches!(v.state, ValueState::Waiting | ValueState::Streaming))
@@ -213,19 +207,26 @@ pub(crate) fn shown(panels: &[PanelView]) -> Vec<ValueView> {
     values(panels).into_iter().map(Option::unwrap).collect()
 }
 
-/// Stores documents as another plugin's results, in the words of a stranger.
-fn fill(vault: &Vault, documents: &[(String, String)]) -> (Vec<DocumentId>, FolderId) {
-    let writer = PluginId::new(WRITER).unwrap();
-    let save = |title: &str, body: &str| {
-        let label = Label { origins: [Origin::External].into(), ..Label::public() };
-        let (plugin, title, body) = (writer.clone(), title.to_owned(), body.to_owned());
-        vault.save_document(&NewSaved { plugin, title, body, label }).unwrap()
-    };
+/// Stores documents as another plugin's results.
+fn fill(vault: &Vault, recipe: &Recipe) -> (Vec<DocumentId>, FolderId) {
     // So that the folder is there even where nothing is in it.
-    let first = save("", "");
+    let first = save(vault, (String::new(), String::new()), Label::public()).unwrap();
     let folder = vault.folders().unwrap()[0].id;
     vault.delete_document(first).unwrap();
-    (documents.iter().map(|(title, body)| save(title, body)).collect(), folder)
+    let stranger = || Label { origins: [Origin::External].into(), ..Label::public() };
+    let mut labels = recipe.labels.iter().cycle().cloned();
+    let documents = recipe.documents.iter().cloned();
+    let fill = |text| save(vault, text, labels.next().unwrap_or_else(stranger)).unwrap();
+    (documents.map(fill).collect(), folder)
+}
+
+pub(crate) fn save(
+    vault: &Vault,
+    (title, body): (String, String),
+    label: Label,
+) -> Result<DocumentId, StoreError> {
+    let plugin = PluginId::new(WRITER).unwrap();
+    vault.save_document(&NewSaved { plugin, title, body, label })
 }
 
 /// Installs a plugin and grants it all it asks for.
@@ -318,26 +319,6 @@ impl Asker for Picks {
     }
 }
 
-async fn engine(recipe: &Recipe, gate: &Arc<Gate>) -> Engine {
-    let fake = FakeBackend::new(echo).with_context(recipe.context_tokens);
-    let slow = fake.clone().with_token_delay(Duration::from_micros(200));
-    let (fake, hook) = match recipe.engine {
-        EngineKind::Echo => (fake, Hook::Answer),
-        EngineKind::Slow => (slow, Hook::Answer),
-        EngineKind::Failing => (fake, Hook::Fail),
-        EngineKind::Gated => (fake, Hook::Wait(Arc::clone(gate))),
-        EngineKind::Crowd => (fake, Hook::Gather(recipe.documents.len())),
-    };
-    let engine = Engine::start(Hooked { fake, hook, gate: Arc::clone(gate) }).unwrap();
-    let (progress, _receiver) = tokio::sync::mpsc::channel(4);
-    engine.load("fake".into(), LoadOptions::default(), progress, Arc::default()).await.unwrap();
-    for slot in 1..4 {
-        let file = AdapterFile { config: "{}".into(), weights: [1].into() };
-        engine.add_adapter(AdapterSlot(slot), file).await.unwrap();
-    }
-    engine
-}
-
 /// In every answer that an adapter has a part in.
 pub(crate) const ADAPTER_MARK: &str = "adapter";
 
@@ -350,140 +331,5 @@ pub(crate) fn adapter(slot: u64, documents: &[i64]) -> PersonalAdapter {
         strength: 0.5,
         name: format!("manner {slot}"),
         label,
-    }
-}
-
-/// In every answer of the model.
-pub(crate) const MODEL_MARK: &str = "modeltok";
-
-/// Everything in the prompt, in order: whatever went in can be found in what comes out.
-fn echo(prompt: &Prompt) -> String {
-    let told = match prompt {
-        Prompt::Chat(messages) => {
-            messages.iter().map(|m: &ChatMessage| m.content.as_str()).collect::<Vec<_>>().join(" ")
-        }
-        Prompt::Text(text) => text.clone(),
-        Prompt::Tokens(ids) => format!("{ids:?}"),
-    };
-    format!("{MODEL_MARK} {told}")
-}
-
-#[derive(Default)]
-struct Gate {
-    /// What of each request the engine may keep.
-    shared: Mutex<Vec<CacheScope>>,
-    open: Mutex<usize>,
-    arrived: Mutex<usize>,
-    changed: Condvar,
-}
-
-#[derive(Clone)]
-enum Hook {
-    Answer,
-    Fail,
-    Wait(Arc<Gate>),
-    /// Lets no answer go on before so many are asked for.
-    Gather(usize),
-}
-
-/// A fake backend with something before each answer.
-struct Hooked {
-    fake: FakeBackend,
-    hook: Hook,
-    gate: Arc<Gate>,
-}
-
-impl Backend for Hooked {
-    fn inspect(
-        &self,
-        path: &Path,
-        options: &LoadOptions,
-    ) -> Result<(ModelInfo, MemoryEstimate), LoadError> {
-        self.fake.inspect(path, options)
-    }
-
-    fn load(
-        &self,
-        path: &Path,
-        options: &LoadOptions,
-        on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-    ) -> Result<Box<dyn LanguageModel>, LoadError> {
-        let model = self.fake.load(path, options, on_progress)?;
-        let (hook, gate) = (self.hook.clone(), Arc::clone(&self.gate));
-        Ok(Box::new(HookedModel { model, hook, gate, since: Instant::now() }))
-    }
-}
-
-struct HookedModel {
-    model: Box<dyn LanguageModel>,
-    hook: Hook,
-    gate: Arc<Gate>,
-    since: Instant,
-}
-
-impl LanguageModel for HookedModel {
-    fn info(&self) -> &ModelInfo {
-        self.model.info()
-    }
-
-    fn count_tokens(&self, prompt: &Prompt) -> Result<u32, EngineError> {
-        self.model.count_tokens(prompt)
-    }
-
-    fn split(&self, text: &str, max_tokens: u32) -> Result<Vec<String>, EngineError> {
-        self.model.split(text, max_tokens)
-    }
-
-    fn most_running(&self) -> usize {
-        self.model.most_running()
-    }
-
-    fn add_adapter(&mut self, slot: AdapterSlot, file: &AdapterFile) -> Result<(), AdapterError> {
-        self.model.add_adapter(slot, file)
-    }
-
-    fn remove_adapter(&mut self, slot: AdapterSlot) {
-        self.model.remove_adapter(slot);
-    }
-
-    fn begin(&mut self, id: RequestId, mut request: GenerateRequest) -> Result<(), EngineError> {
-        self.gate.shared.lock().unwrap().push(request.cache.clone());
-        match &self.hook {
-            Hook::Answer | Hook::Gather(_) => {}
-            Hook::Fail => {
-                return Err(EngineError::Compute { op: "test", reason: "planned".into() });
-            }
-            Hook::Wait(gate) => {
-                *gate.arrived.lock().unwrap() += 1;
-                gate.changed.notify_all();
-                let open = gate.open.lock().unwrap();
-                let mut open =
-                    gate.changed.wait_timeout_while(open, LONG, |open| *open == 0).unwrap().0;
-                *open = open.saturating_sub(1);
-            }
-        }
-        if let Some(Constraint::OneOf(options)) = &mut request.constraint {
-            // Which one depends on every byte of the prompt.
-            let mut hasher = DefaultHasher::new();
-            echo(&request.prompt).hash(&mut hasher);
-            let chosen = hasher.finish() as usize % options.len();
-            *options = vec![options.swap_remove(chosen)];
-        }
-        self.model.begin(id, request)
-    }
-
-    fn step(&mut self, sink: &mut dyn FnMut(RequestId, Report) -> ControlFlow<()>) {
-        if let Hook::Gather(requests) = self.hook
-            && self.gate.shared.lock().unwrap().len() < requests
-            && self.since.elapsed() < LONG
-        {
-            std::thread::yield_now();
-            return;
-        }
-        self.model.step(sink);
-    }
-
-    fn cancel(&mut self, id: RequestId) {
-        self.model.cancel(id);
     }
 }
