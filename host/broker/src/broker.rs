@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hearth_base::{
-    Date, DocumentId, Event, Export, Focus, Invocation, InvocationInfo, Label, Manifest, Origin,
-    PluginId, RunId, Source,
+    Date, DocumentId, Event, Export, Focus, Grant, Invocation, InvocationInfo, Label, Manifest,
+    Origin, PluginId, RunId, Source,
 };
 use hearth_engine_api::{AdapterSlot, Engine};
 use hearth_vault::Vault;
@@ -104,15 +104,8 @@ impl Broker {
         {
             return Err(BeginError::FocusRefused);
         }
-        let run = vault.next_run(plugin)?;
-        let seed = seed(&vault.run_key()?, plugin, run);
-        let (personal, most_rows) = (Personal::new(personal), self.inner.limits.audit_rows);
-        let scope = Arc::new(Scope::new(manifest, grant, (run, seed), personal, most_rows));
-        let before = Permit::mint(&vault, &scope, storage::Recall)
-            .and_then(|permit| storage::recall(&vault, permit))
-            .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
-        self.take_turn(&scope)?;
-        let mut client = Client::new(Arc::clone(&self.inner), Arc::clone(&scope), before);
+        let (mut client, run) = self.client(&vault, manifest, grant, Personal::new(personal))?;
+        let scope = Arc::clone(client.scope());
         let export = match self.export(&mut client, &scope, start, words) {
             Ok(export) => export,
             Err(error) => {
@@ -120,8 +113,48 @@ impl Broker {
                 return Err(error);
             }
         };
-        let info = InvocationInfo { today, seed, locale: locale.to_owned(), api: API };
-        Ok((client, Invocation { export, info, fuel: self.inner.limits.fuel }))
+        Ok((client, run.invocation(export, today, locale)))
+    }
+
+    /// Prepares the first call into an updated plugin, in which it takes over what its version `from` has stored. There is
+    /// nothing but storage for it. Blocks on the vault.
+    ///
+    /// # Errors
+    /// [`BeginError`] says what stands in the way.
+    pub fn begin_migration(
+        &self,
+        plugin: &PluginId,
+        from: &str,
+        today: Date,
+        locale: &str,
+    ) -> Result<(Client, Invocation), BeginError> {
+        let vault = self.inner.vault().ok_or(BeginError::Locked)?;
+        let manifest = self.ready(&vault, plugin)?;
+        let grant = vault.grant(plugin)?;
+        let (client, run) = self.client(&vault, manifest, grant, Personal::default())?;
+        let export = Export::Migrate { from_version: from.to_owned() };
+        Ok((client.with_storage_alone(), run.invocation(export, today, locale)))
+    }
+
+    /// A run's side of the broker, with its turn taken.
+    fn client(
+        &self,
+        vault: &Arc<Vault>,
+        manifest: Manifest,
+        grant: Grant,
+        personal: Personal,
+    ) -> Result<(Client, Numbered), BeginError> {
+        let plugin = manifest.id.clone();
+        let run = vault.next_run(&plugin)?;
+        let seed = seed(&vault.run_key()?, &plugin, run);
+        let most_rows = self.inner.limits.audit_rows;
+        let scope = Arc::new(Scope::new(manifest, grant, (run, seed), personal, most_rows));
+        let before = Permit::mint(vault, &scope, storage::Recall)
+            .and_then(|permit| storage::recall(vault, permit))
+            .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
+        self.take_turn(&scope)?;
+        let client = Client::new(Arc::clone(&self.inner), scope, before);
+        Ok((client, Numbered { seed, fuel: self.inner.limits.fuel }))
     }
 
     /// Open panels, as they stand.
@@ -360,6 +393,20 @@ impl Broker {
         let controls = controls.ok_or(BeginError::Stale)?;
         client.record(format!("was told of {gesture}, of {controls} controls"), true);
         Ok(())
+    }
+}
+
+/// What the broker gives a call along.
+struct Numbered {
+    seed: u64,
+    fuel: u64,
+}
+
+impl Numbered {
+    fn invocation(self, export: Export, today: Date, locale: &str) -> Invocation {
+        let Self { seed, fuel } = self;
+        let info = InvocationInfo { today, seed, locale: locale.to_owned(), api: API };
+        Invocation { export, info, fuel }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Client {
     refusals: u32,
     /// Why the run may not go on, if so. Whatever it returns, it ends abnormally.
     broken: Option<String>,
+    /// It may do nothing but take over its storage.
+    storage_alone: bool,
     ended: bool,
 }
 
@@ -88,6 +90,7 @@ impl Client {
             rows: Vec::new(),
             refusals: 0,
             broken: None,
+            storage_alone: false,
             ended: false,
         };
         client.record("began".into(), true);
@@ -116,7 +119,11 @@ impl Client {
             };
         }
         let limits = self.inner.limits;
-        let reply = self.meter.call(&limits, &call).and_then(|()| self.answer(call));
+        let refused = self.storage_alone && !is_of_storage(&call);
+        let reply = self
+            .meter
+            .call(&limits, &call)
+            .and_then(|()| if refused { Err(GuestError::Refused) } else { self.answer(call) });
         if let Err(error) = &reply {
             self.record_refusal(error);
         }
@@ -127,6 +134,16 @@ impl Client {
     /// abnormally leaves nothing, its panels close, and the plugin is suspended. Blocks on the vault.
     pub fn finish(mut self, end: RunEnd) {
         self.end(end);
+    }
+
+    /// For a run that may do nothing but take over its storage.
+    pub(crate) fn with_storage_alone(mut self) -> Self {
+        self.storage_alone = true;
+        self
+    }
+
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
     }
 
     fn answer(&mut self, call: HostCall) -> HostReply {
@@ -296,6 +313,18 @@ impl Drop for Client {
 
 fn invalid(what: &str) -> GuestError {
     GuestError::Invalid(what.into())
+}
+
+/// What a plugin may call while it takes over its storage; none of it is about documents, the model or the user.
+fn is_of_storage(call: &HostCall) -> bool {
+    matches!(
+        call,
+        HostCall::StorageGet(_)
+            | HostCall::StorageSet { .. }
+            | HostCall::StorageDelete(_)
+            | HostCall::StorageKeys
+            | HostCall::Log { .. }
+    )
 }
 
 fn unknown_handle() -> GuestError {

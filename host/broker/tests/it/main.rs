@@ -7,6 +7,7 @@ mod floods;
 mod fuzzed;
 mod guests;
 mod labels;
+mod migration;
 mod pairs;
 mod panels;
 mod personal;
