@@ -79,6 +79,20 @@ pub fn log_panics() {
     }));
 }
 
+/// What a command cannot do without; where it is missing, the call ends with these words for the user.
+///
+/// ```
+/// # use hearth_plugin_sdk::{Failure, needed};
+/// let missing: Result<u8, Failure> = needed(None, "choose a mail first");
+/// assert!(matches!(missing, Err(Failure::BadInput(words)) if words == "choose a mail first"));
+/// ```
+///
+/// # Errors
+/// Where it is missing.
+pub fn needed<T>(value: Option<T>, otherwise: &str) -> Result<T, Failure> {
+    value.ok_or_else(|| Failure::BadInput(otherwise.into()))
+}
+
 /// What the host refused ends the call, in words for the user.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

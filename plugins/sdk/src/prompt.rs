@@ -1,6 +1,6 @@
 //! Prompts in few words.
 
-use crate::{Field, Message, Options, Part, Role, Style, Text, Weights};
+use crate::{Field, Message, Options, Part, Role, Schema, Style, Text, Weights};
 
 /// Instructions to the model, in the plugin's own words.
 pub fn system<'a>(instructions: &str) -> Message<'a> {
@@ -27,11 +27,32 @@ pub fn item<'a>(field: Field) -> Part<'a> {
     Part::Item(Some(field))
 }
 
+/// The text at hand, in a call over a collection of texts; of a document its body.
+pub fn each<'a>() -> Part<'a> {
+    Part::Item(None)
+}
+
 impl Options {
     /// The likeliest answer of the model the user has chosen, at most this long.
     pub fn exact(max_tokens: u16) -> Self {
         Self { max_tokens, style: Style::Exact, weights: Weights::Base, stop: Vec::new() }
     }
+
+    /// The same by the model as the user has fine-tuned it, with a little freedom.
+    pub fn personal(max_tokens: u16) -> Self {
+        Self { style: Style::Balanced, weights: Weights::Personal, ..Self::exact(max_tokens) }
+    }
+
+    /// The same, ending before any of these.
+    #[must_use]
+    pub fn until<'a>(self, stop: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { stop: stop.into_iter().map(str::to_owned).collect(), ..self }
+    }
+}
+
+/// One of these answers, in this order.
+pub fn one_of<'a>(answers: impl IntoIterator<Item = &'a str>) -> Schema {
+    Schema::OneOf(answers.into_iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
