@@ -78,11 +78,13 @@ pub enum Command {
         text: Option<String>,
     },
     // --- plugins ---
-    /// Reads a component without running it; answers [`crate::Reply::Inspection`].
+    /// Reads a component without running it; answers [`crate::Reply::Inspection`]. The path is as in
+    /// [`Command::InstallPlugin`].
     InspectPlugin(PathBuf),
-    /// Checks, compiles and records a component. It may do nothing until granted.
+    /// Checks, compiles and records a component. It may do nothing until granted. An update keeps its grant, unless it asks
+    /// for more: it waits then, with [`crate::Reply::UpdateWaits`].
     InstallPlugin {
-        /// The component.
+        /// The component: a file, or a folder with versions of one plugin.
         path: PathBuf,
         /// [`crate::PluginInspection::component_hash`] of what the user has seen and wants; another is refused.
         expected_hash: Option<String>,
@@ -100,6 +102,29 @@ pub enum Command {
     },
     /// Takes every grant back and stops its work.
     RevokePlugin(PluginId),
+    /// Puts the version that waits in place, with the grant of the one before as far as it goes.
+    AcceptUpdate {
+        /// Which.
+        plugin: PluginId,
+        /// Let it read what the version before, which is not sealed, has stored. Looked at only where
+        /// [`crate::WaitingView::stored`] lists something.
+        keep_storage: bool,
+    },
+    /// Forgets the version that waits.
+    DeclineUpdate(PluginId),
+    /// Goes back to the version before, with its grant and its storage.
+    RollBackPlugin(PluginId),
+    /// Lets plugins that nobody has signed be installed and run, or no longer.
+    SetDeveloperMode(bool),
+    /// Reads a statement by which a publisher's key hands over to another; answers [`crate::Reply::Rotation`].
+    InspectRotation(PathBuf),
+    /// Lets the new key of such a statement take the old one's place, for all plugins bound to it.
+    TrustRotation {
+        /// The statement; its signature lies beside it.
+        path: PathBuf,
+        /// [`crate::RotationView::new_key`] of what the user has seen; another is refused.
+        expected_new: Option<String>,
+    },
     /// Removes it.
     UninstallPlugin {
         /// Which.

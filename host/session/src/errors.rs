@@ -4,6 +4,7 @@ use std::io;
 
 use hearth_engine_api::{EngineError, LoadError};
 use hearth_vault::{ImportError, StoreError, UnlockError};
+use hearth_wasm::SignatureError;
 
 use crate::{ErrorKind, UserError};
 
@@ -183,6 +184,21 @@ impl From<EngineError> for UserError {
             }
             _ => Self::internal(message),
         }
+    }
+}
+
+impl From<SignatureError> for UserError {
+    fn from(error: SignatureError) -> Self {
+        let hint = match error {
+            SignatureError::NoSignature => {
+                "Put its signature beside it: the same name and `.minisig` at the end."
+            }
+            SignatureError::NoPublisher => "Ask its publisher to name their key in the manifest.",
+            SignatureError::NotAStatement { .. } => "Ask the publisher for their statement again.",
+            SignatureError::OldForm => "Ask its publisher to sign it with a newer minisign.",
+            _ => "Do not use this file; get it again from its publisher.",
+        };
+        Self::input(sentence(&error.to_string()), hint)
     }
 }
 

@@ -104,6 +104,10 @@ pub enum Reply {
     Inspection(Box<PluginInspection>),
     /// A plugin was installed.
     Installed(PluginId),
+    /// An update asks for more than the user was asked about; see [`crate::ProvenanceView::waiting`].
+    UpdateWaits(PluginId),
+    /// A key hands over, or has handed over, to another.
+    Rotation(Box<RotationView>),
     /// A run has ended and every value in its panels is settled.
     Ran(PluginId),
     /// A value was saved.
@@ -145,6 +149,21 @@ pub struct PluginInspection {
     pub path: PathBuf,
     /// Installed version that this would replace.
     pub replaces: Option<String>,
+    /// Who made it, what it changes, and what installing it would do.
+    pub judgement: crate::Judgement,
+}
+
+/// A publisher's word that one key takes the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RotationView {
+    /// The key that hands over.
+    pub old_key: String,
+    /// For people to compare.
+    pub old_fingerprint: String,
+    /// The key that takes over.
+    pub new_key: String,
+    /// For people to compare.
+    pub new_fingerprint: String,
 }
 
 /// What kind of thing went wrong; the command line's exit code follows from it.

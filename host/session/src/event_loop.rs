@@ -177,6 +177,7 @@ impl EventLoop {
                 self.end(ticket, Ok(Reply::Unit));
             }
             Command::InspectPlugin(path) => self.inspect_plugin(ticket, path),
+            Command::InspectRotation(path) => self.inspect_rotation(ticket, path),
             Command::InspectModel(path) => self.inspect_model(ticket, path),
             _ if self.room.is_none() => self.end(ticket, Err(UserError::locked())),
             Command::ChangePassphrase { old, new } => {
@@ -199,6 +200,11 @@ impl EventLoop {
             | Command::GrantPlugin { .. }
             | Command::RevokePlugin(_)
             | Command::UninstallPlugin { .. }
+            | Command::AcceptUpdate { .. }
+            | Command::DeclineUpdate(_)
+            | Command::RollBackPlugin(_)
+            | Command::SetDeveloperMode(_)
+            | Command::TrustRotation { .. }
             | Command::SetPluginSetting { .. }
             | Command::ResumePlugin(_) => self.plugin_command(ticket, command),
             Command::RunPlugin { .. }
@@ -358,6 +364,7 @@ impl EventLoop {
             }
             Change::Answering(id, answering) => self.show_answering(id, answering),
             Change::Plugins(plugins) => self.show_plugins(plugins),
+            Change::DeveloperMode(on) => view.developer_mode = on,
             Change::Loading(ticket, share) => {
                 Arc::make_mut(&mut view.models).loading = Some((ticket, share));
             }

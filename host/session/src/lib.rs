@@ -34,10 +34,13 @@ mod view;
 
 // What is asked, heard and painted.
 pub use command::{Command, Ticket};
-pub use event::{ErrorKind, Event, PluginInspection, Reply, UserError};
+pub use event::{ErrorKind, Event, PluginInspection, Reply, RotationView, UserError};
+pub use plugins::{
+    InstallVerdict, Judgement, KeyStanding, LookAlike, PluginChange, SignatureView, StoredEntry,
+};
 pub use view::{
     Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView, ModelsView, Notice,
-    NoticeKind, PickView, PluginView, VaultState, View,
+    NoticeKind, PickView, PluginView, ProvenanceView, VaultState, View, WaitingView,
 };
 
 // Fine-tuning.
@@ -72,7 +75,8 @@ pub use hearth_engine_api::{
     Tuner, Usage,
 };
 pub use hearth_vault::{
-    AdapterChoice, AttachmentHead, AuditRow, CallState, ChatTurn, ConversationHead, DayUsage, Document,
-    DocumentHead, DocumentKind, DocumentQuery, Folder, ImportEntry, ImportReport, ImportState, Order,
-    Passphrase, PluginUsage, Rating, RunUsage, Speaker, ToolCall, ToolMode, TuneStep,
+    AdapterChoice, AttachmentHead, AuditRow, CallState, ChatTurn, ConversationHead, DayUsage,
+    Document, DocumentHead, DocumentKind, DocumentQuery, Folder, ImportEntry, ImportReport,
+    ImportState, Order, Passphrase, PluginUsage, Rating, RunUsage, Speaker, ToolCall, ToolMode,
+    TuneStep,
 };

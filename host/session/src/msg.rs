@@ -80,6 +80,8 @@ pub(crate) enum Change {
     Answering(ConversationId, Option<Answering>),
     /// Plugins were read.
     Plugins(Vec<PluginView>),
+    /// Whether unsigned plugins may run.
+    DeveloperMode(bool),
     /// What plugins did.
     Activity(Vec<AuditRow>),
     /// Models were read, and how they are to be loaded.

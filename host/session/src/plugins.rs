@@ -1,30 +1,34 @@
 //! Plugins: looking at them, installing, granting, removing.
 
+mod changes;
+mod install;
+mod judge;
+mod source;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use hearth_base::{Capability, FolderId, Grant, Manifest, PluginId, SettingKind, SettingValue};
-use hearth_vault::{Heritage, PluginRecord};
-use hearth_wasm::{Inspection, MAX_COMPONENT_BYTES, component_hash};
-use tokio::sync::oneshot;
+use hearth_vault::PluginRecord;
+use hearth_wasm::component_hash;
 
 use crate::{
-    Command, Guest, PluginInspection, PluginView, Reply, Ticket, UserError,
-    errors::file_error,
+    Command, Guest, PluginInspection, PluginView, ProvenanceView, Reply, Ticket, UserError,
+    cancel::Cancel,
     event_loop::EventLoop,
     msg::{Change, Msg},
-    task::Task,
+    task::{Ctx, Room, Task},
 };
+
+pub use changes::PluginChange;
+pub(crate) use install::{developer_mode, install_bundled, make_ready};
+pub use judge::{InstallVerdict, Judgement, KeyStanding, LookAlike, SignatureView, StoredEntry};
 
 /// Rows of the activity list.
 pub(crate) const ACTIVITY_ROWS: u32 = 500;
-/// The preference that names bundled plugins the user has removed, one a line.
-const REMOVED_KEY: &str = "removed-bundled-plugins";
 
 impl EventLoop {
     pub(crate) fn plugin_command(&mut self, ticket: Ticket, command: Command) {
@@ -32,9 +36,27 @@ impl EventLoop {
             Command::InstallPlugin { path, expected_hash } => {
                 self.job(ticket, format!("Installing {}", path.display()));
                 self.blocking(ticket, move |task| {
-                    install_file(task, &path, expected_hash.as_deref())
+                    let offered = source::read(&path, &*task.ctx.config.runtime)?;
+                    install::install(task, offered, expected_hash.as_deref())
                 });
             }
+            Command::AcceptUpdate { plugin, keep_storage } => {
+                self.blocking(ticket, move |task| install::accept(task, &plugin, keep_storage));
+            }
+            Command::DeclineUpdate(plugin) => {
+                self.blocking(ticket, move |task| install::decline(task, &plugin));
+            }
+            Command::RollBackPlugin(plugin) => {
+                self.blocking(ticket, move |task| install::roll_back(task, &plugin));
+            }
+            Command::SetDeveloperMode(on) => {
+                if !on {
+                    self.stop_unsigned();
+                }
+                self.blocking(ticket, move |task| install::set_developer_mode(task, on));
+            }
+            Command::TrustRotation { path, expected_new } => self
+                .blocking(ticket, move |task| install::trust(task, &path, expected_new.as_deref())),
             Command::GrantPlugin { plugin, capabilities, slots, choice_bits_per_day } => {
                 self.stop_plugin(&plugin);
                 self.blocking(ticket, move |task| {
@@ -52,7 +74,7 @@ impl EventLoop {
             }
             Command::UninstallPlugin { plugin, keep_saved } => {
                 self.stop_plugin(&plugin);
-                self.blocking(ticket, move |task| uninstall(task, &plugin, keep_saved));
+                self.blocking(ticket, move |task| install::uninstall(task, &plugin, keep_saved));
             }
             Command::SetPluginSetting { plugin, key, value } => {
                 self.blocking(ticket, move |task| {
@@ -75,21 +97,42 @@ impl EventLoop {
     }
 
     pub(crate) fn inspect_plugin(&mut self, ticket: Ticket, path: PathBuf) {
-        let installed: BTreeMap<PluginId, String> = self
-            .view
-            .plugins
-            .iter()
-            .map(|plugin| (plugin.id.clone(), plugin.manifest.version.clone()))
-            .collect();
-        let (ctx, epoch) = (Arc::clone(&self.ctx), self.epoch);
-        let work = self.ctx.runtime.spawn_blocking(move || {
-            let bytes = read_component(&path)?;
-            let found = ctx.config.runtime.inspect(&bytes)?;
-            let replaces = installed.get(&found.manifest.id).cloned();
-            Ok(Reply::Inspection(Box::new(described(found, path, replaces))))
+        self.beside(ticket, move |ctx, room, _cancel| {
+            inspect(ctx, room, &path).map(|found| Reply::Inspection(Box::new(found)))
         });
+    }
+
+    pub(crate) fn inspect_rotation(&mut self, ticket: Ticket, path: PathBuf) {
+        self.beside(ticket, move |_ctx, _room, _cancel| {
+            install::read_rotation(&path).map(|rotation| Reply::Rotation(Box::new(rotation)))
+        });
+    }
+
+    /// Runs work for which the vault need not be open.
+    fn beside(
+        &mut self,
+        ticket: Ticket,
+        work: impl FnOnce(&Arc<Ctx>, Option<&Room>, &Cancel) -> Result<Reply, UserError>
+        + Send
+        + 'static,
+    ) {
+        let (ctx, room, epoch) = (Arc::clone(&self.ctx), self.room.clone(), self.epoch);
+        let cancel = Cancel::default();
+        self.running.insert(ticket, cancel.clone());
+        let work = self.ctx.runtime.spawn_blocking(move || work(&ctx, room.as_ref(), &cancel));
         let work = async move { work.await.ok() };
         self.attend(work, move |result| Msg::Ended(epoch, ticket, result));
+    }
+
+    /// Stops what nobody vouches for.
+    fn stop_unsigned(&mut self) {
+        let unsigned =
+            |plugin: &&PluginView| plugin.provenance.signature == SignatureView::Unsigned;
+        let unsigned: Vec<_> =
+            self.view.plugins.iter().filter(unsigned).map(|plugin| plugin.id.clone()).collect();
+        for plugin in unsigned {
+            self.stop_plugin(&plugin);
+        }
     }
 
     /// Makes machine code of what is installed, in the background, so that first runs start at once.
@@ -103,7 +146,7 @@ impl EventLoop {
             ctx: Arc::clone(&self.ctx),
             room,
             ticket: self.ctx.next_ticket(),
-            cancel: crate::cancel::Cancel::default(),
+            cancel: Cancel::default(),
             stamp: self.ctx.stamp(),
         };
         // Listed as running so that locking stops it; it ends without an event, for nobody asked.
@@ -131,133 +174,6 @@ impl EventLoop {
         self.view.plugins = Arc::new(plugins);
         self.sync_runs();
     }
-}
-
-/// Installs what came with Hearth, unless it is there or the user has removed it. What fails is told, and does not keep
-/// the vault closed.
-pub(crate) fn install_bundled(task: &Task) -> Vec<Change> {
-    let mut notices = Vec::new();
-    for path in &task.ctx.config.bundled_plugins {
-        if let Err(error) = install_one_bundled(task, path) {
-            notices.push(Change::Notice(crate::NoticeKind::Error(error)));
-        }
-    }
-    notices
-}
-
-fn install_one_bundled(task: &Task, path: &Path) -> Result<(), UserError> {
-    let bytes = read_component(path)?;
-    let found = task.ctx.config.runtime.inspect(&bytes)?;
-    let id = &found.manifest.id;
-    let removed = task.vault().preference(REMOVED_KEY)?.unwrap_or_default();
-    if removed.lines().any(|line| line == id.as_str()) {
-        return Ok(());
-    }
-    match task.vault().plugin(id)? {
-        Some(there) if !there.bundled || there.component_hash == found.component_hash => Ok(()),
-        _ => record(task, &bytes, &found, true),
-    }
-}
-
-fn install_file(task: &Task, path: &Path, expected_hash: Option<&str>) -> Result<Reply, UserError> {
-    let bytes = read_component(path)?;
-    let found = task.ctx.config.runtime.inspect(&bytes)?;
-    if expected_hash.is_some_and(|expected| expected != found.component_hash) {
-        return Err(UserError::user(
-            format!("{} is not the plugin you looked at: its content has changed.", path.display()),
-            "Look at it again before you install it. Nothing was installed.",
-        ));
-    }
-    let key = task.vault().artefact_key()?;
-    let artefacts = task.ctx.dir.artefacts_dir();
-    let guest = Guest { component: &bytes, artefacts: &artefacts, key: &key };
-    task.ctx.config.runtime.prepare(guest, &task.cancel.flag())?;
-    if task.cancel.is_cancelled() {
-        return Err(UserError::cancelled("The installation was stopped."));
-    }
-    let id = found.manifest.id.clone();
-    let (done, stopped) = oneshot::channel();
-    task.ctx.tell_blocking(Msg::StopPlugin(task.room.epoch, id.clone(), done));
-    if stopped.blocking_recv().is_err() {
-        return Err(UserError::cancelled("The vault was locked."));
-    }
-    record(task, &bytes, &found, false)?;
-    // What the former has begun in between.
-    task.room.broker.stop(&id);
-    show(task)?;
-    Ok(Reply::Installed(id))
-}
-
-/// Writes a component down, in place of the one of its name.
-fn record(task: &Task, bytes: &[u8], found: &Inspection, bundled: bool) -> Result<(), UserError> {
-    let _door = task.ctx.plugin_door();
-    let id = &found.manifest.id;
-    keep_component(task, bytes, &found.component_hash)?;
-    let manifest = toml::to_string(&found.manifest)
-        .map_err(|error| UserError::internal(format!("A manifest cannot be kept: {error}.")))?;
-    let record = PluginRecord {
-        id: id.clone(),
-        version: found.manifest.version.clone(),
-        manifest,
-        component_hash: found.component_hash.clone(),
-        sealed: found.sealed,
-        bundled,
-        enabled: true,
-        suspended: None,
-        installed_secs: task.ctx.now_secs(),
-    };
-    let former = task.vault().replace_plugin(&record, |former| heritage(former, found, bundled))?;
-    if let Some(former) = former
-        && former.component_hash != found.component_hash
-    {
-        drop_component(task, &former.component_hash);
-    }
-    task.audit(Some(id), &format!("Installed version {}.", found.manifest.version), true);
-    Ok(())
-}
-
-/// What a component takes over from the one it replaces. The user's grant was for the former, so only Hearth's own
-/// updates keep it, and only if they ask for nothing more.
-fn heritage(former: &PluginRecord, found: &Inspection, bundled: bool) -> Heritage {
-    // A manifest that this Hearth cannot read vouches for nothing.
-    let Ok(manifest) = manifest_of(former) else { return Heritage::Nothing };
-    let same_owner = manifest.publisher == found.manifest.publisher
-        && former.bundled == bundled
-        && (found.sealed || !former.sealed);
-    if same_owner && bundled && asks_no_more(&manifest, &found.manifest) {
-        Heritage::StateAndGrant
-    } else if same_owner || former.component_hash == found.component_hash {
-        Heritage::State
-    } else {
-        Heritage::Nothing
-    }
-}
-
-fn asks_no_more(former: &Manifest, new: &Manifest) -> bool {
-    let slots = new.slots.iter().all(|slot| {
-        former.slots.iter().any(|known| (&known.id, known.kind) == (&slot.id, slot.kind))
-    });
-    slots
-        && new.requested().is_subset(&former.requested())
-        && (former.capabilities.pick || !new.capabilities.pick)
-        && new.capabilities.storage_kib <= former.capabilities.storage_kib
-        && new.declassify.choice_bits_per_day <= former.declassify.choice_bits_per_day
-}
-
-fn uninstall(task: &Task, id: &PluginId, keep_saved: bool) -> Result<Reply, UserError> {
-    let _door = task.ctx.plugin_door();
-    let record = record_of(task, id)?;
-    task.vault().remove_plugin(id, keep_saved)?;
-    drop_component(task, &record.component_hash);
-    if record.bundled {
-        let mut removed = task.vault().preference(REMOVED_KEY)?.unwrap_or_default();
-        removed.push_str(&format!("{id}\n"));
-        task.vault().set_preference(REMOVED_KEY, &removed)?;
-    }
-    task.audit(Some(id), "Removed.", true);
-    show(task)?;
-    task.ctx.tell_blocking(Msg::PluginSaved(task.room.epoch));
-    Ok(Reply::Unit)
 }
 
 fn set_grant(task: &Task, id: &PluginId, grant: Grant) -> Result<(), UserError> {
@@ -358,6 +274,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
                 continue;
             }
         };
+        let provenance = provenance(task, &record)?;
         let grant = task.vault().grant(&record.id)?;
         let granted = !grant.capabilities.is_empty() || !grant.slots.is_empty();
         let mut settings = defaults(&manifest);
@@ -367,6 +284,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
             component: task.component_path(&record.component_hash),
             id: record.id,
             manifest: Arc::new(manifest),
+            provenance,
             sealed: record.sealed,
             bundled: record.bundled,
             grant: granted.then_some(grant),
@@ -408,7 +326,7 @@ fn prepare(task: &Task, plugin: &PluginId) -> Result<(), UserError> {
 /// The bytes of an installed component; they are what was inspected, or an error.
 pub(crate) fn component_of(task: &Task, plugin: &PluginId) -> Result<Vec<u8>, UserError> {
     let record = record_of(task, plugin)?;
-    let bytes = read_component(&task.component_path(&record.component_hash))?;
+    let bytes = source::read_component(&task.component_path(&record.component_hash))?;
     if component_hash(&bytes) == record.component_hash {
         Ok(bytes)
     } else {
@@ -434,62 +352,53 @@ fn manifest_of(record: &PluginRecord) -> Result<Manifest, UserError> {
     })
 }
 
-fn described(found: Inspection, path: PathBuf, replaces: Option<String>) -> PluginInspection {
-    PluginInspection {
+/// Reads a component and says what it is. Only with an open vault is anything known of what it would replace.
+fn inspect(
+    ctx: &Arc<Ctx>,
+    room: Option<&Room>,
+    path: &Path,
+) -> Result<PluginInspection, UserError> {
+    let examined =
+        install::examine(source::read(path, &*ctx.config.runtime)?, &*ctx.config.runtime)?;
+    let known = match room {
+        Some(room) => {
+            let task = Task {
+                ctx: Arc::clone(ctx),
+                room: room.clone(),
+                ticket: ctx.next_ticket(),
+                cancel: Cancel::default(),
+                stamp: ctx.stamp(),
+            };
+            install::known(&task, &examined.found.manifest.id)?
+        }
+        None => judge::Known::default(),
+    };
+    let judgement = judge::judge(&examined.candidate(), &known);
+    let install::Examined { offered, found, .. } = examined;
+    Ok(PluginInspection {
         manifest: found.manifest,
         imports: found.imports,
         sealed: found.sealed,
         component_hash: found.component_hash,
         size_bytes: found.size_bytes,
-        path,
-        replaces,
-    }
+        path: offered.path,
+        replaces: known.installed.map(|installed| installed.record.version),
+        judgement,
+    })
 }
 
-/// Reads a component, never more than the longest allowed.
-fn read_component(path: &Path) -> Result<Vec<u8>, UserError> {
-    let unreadable = |error: std::io::Error| file_error("read", path, &error);
-    let limit = MAX_COMPONENT_BYTES as u64;
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > limit {
-        return Err(UserError::input(
-            format!("{} is over {} MiB, the most a plugin may have.", path.display(), limit >> 20),
-            "Is this a plugin?",
-        ));
-    }
-    Ok(bytes)
-}
-
-/// Puts a component into the vault's folder, whole or not at all.
-fn keep_component(task: &Task, bytes: &[u8], hash: &str) -> Result<(), UserError> {
-    let path = task.component_path(hash);
-    let failed = |error: std::io::Error| file_error("write", &path, &error);
-    let dir = task.ctx.dir.plugins_dir();
-    std::fs::create_dir_all(&dir).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(&dir).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(&path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// Removes a component that no plugin has any more. A file that stays does no harm.
-fn drop_component(task: &Task, hash: &str) {
-    let used = task.vault().plugins().is_ok_and(|all| all.iter().any(|p| p.component_hash == hash));
-    if used {
-        return;
-    }
-    let artefact = task.ctx.dir.artefacts_dir().join(format!("{hash}.cwasm"));
-    for path in [task.component_path(hash), artefact] {
-        if let Err(error) = std::fs::remove_file(&path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "a removed plugin's file stays");
-        }
-    }
+/// Where an installed plugin comes from, and where it could go.
+fn provenance(task: &Task, record: &PluginRecord) -> Result<ProvenanceView, UserError> {
+    let vault = task.vault();
+    let provenance = vault.provenance(&record.id)?.unwrap_or_default();
+    let waiting = match vault.waiting_version(&record.id)? {
+        Some(waiting) => Some(Arc::new(install::judge_waiting(task, record, &waiting)?)),
+        None => None,
+    };
+    Ok(ProvenanceView {
+        signature: SignatureView::of_installed(&provenance.publisher, record.bundled),
+        origin: provenance.origin,
+        former: vault.former_version(&record.id)?.map(|former| former.version),
+        waiting,
+    })
 }

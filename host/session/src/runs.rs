@@ -301,6 +301,7 @@ pub(crate) fn stop_all(broker: &Broker, plugins: &[PluginId]) {
 
 /// One call into a plugin's code, from its beginning to its end.
 fn run_guest(task: &Task, plugin: &PluginId, start: Start) -> Result<(), UserError> {
+    plugins::make_ready(task, plugin)?;
     let component = plugins::component_of(task, plugin)?;
     let key = task.vault().artefact_key()?;
     let artefacts = task.ctx.dir.artefacts_dir();
@@ -368,7 +369,7 @@ fn stopped_run() -> UserError {
 }
 
 /// The user's calendar day.
-fn today(ctx: &Ctx) -> Date {
+pub(crate) fn today(ctx: &Ctx) -> Date {
     let zone = jiff::tz::TimeZone::system();
     let now = jiff::Timestamp::from_second(ctx.now_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let day = now.to_zoned(zone).date();

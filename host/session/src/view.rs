@@ -11,7 +11,7 @@ use hearth_vault::{
     Folder, ImportEntry,
 };
 
-use crate::{Ticket, TuningView, UserError};
+use crate::{PluginChange, SignatureView, StoredEntry, Ticket, TuningView, UserError};
 
 /// Everything there is to show.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,8 @@ pub struct View {
     pub conversation: Option<Arc<ConversationView>>,
     /// Installed plugins.
     pub plugins: Arc<Vec<PluginView>>,
+    /// Plugins that nobody has signed may be installed and run.
+    pub developer_mode: bool,
     /// Open panels.
     pub panels: Arc<Vec<PanelView>>,
     /// Models.
@@ -120,6 +122,8 @@ pub struct PluginView {
     pub sealed: bool,
     /// Came with Hearth.
     pub bundled: bool,
+    /// Where it comes from.
+    pub provenance: ProvenanceView,
     /// What the user allowed; nothing if `None`.
     pub grant: Option<Grant>,
     /// Why it may not run for now.
@@ -132,6 +136,34 @@ pub struct PluginView {
     pub settings: BTreeMap<String, SettingValue>,
     /// The adapters it gets where it asks for personal weights.
     pub adapters: Vec<AdapterChoice>,
+}
+
+/// Where an installed plugin comes from, and which versions of it there are beside the one that runs.
+#[derive(Clone, Debug, Default)]
+pub struct ProvenanceView {
+    /// Who made it.
+    pub signature: SignatureView,
+    /// The path or reference it came from; empty for what came with Hearth.
+    pub origin: String,
+    /// The version that can be gone back to.
+    pub former: Option<String>,
+    /// The version that waits for the user.
+    pub waiting: Option<Arc<WaitingView>>,
+}
+
+/// A version that asks for more than the installed one, put aside until the user accepts it.
+#[derive(Clone, Debug)]
+pub struct WaitingView {
+    /// Its version.
+    pub version: String,
+    /// Cannot learn private text, by its imports.
+    pub sealed: bool,
+    /// Its publisher's claims.
+    pub manifest: Arc<Manifest>,
+    /// In what it differs from the installed one.
+    pub changes: Vec<PluginChange>,
+    /// What the installed one, which is not sealed, has stored and this one, which is, could read.
+    pub stored: Vec<StoredEntry>,
 }
 
 /// Models.

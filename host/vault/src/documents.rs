@@ -483,6 +483,11 @@ pub(crate) fn to_json(
     serde_json::to_string(value).map_err(|_json| StoreError::BadRow { what })
 }
 
+/// The same inside a transaction.
+pub(crate) fn to_json_sql(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|_json| unreadable())
+}
+
 /// A stored JSON value. Its error says nothing of the content, which serde's may quote.
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> rusqlite::Result<T> {
     serde_json::from_str(json).map_err(|_json| unreadable())

@@ -57,7 +57,10 @@ pub use documents::{
     NewSaved, Order, Page,
 };
 pub use models::ModelRecord;
-pub use plugins::{AuditRow, Heritage, Kept, PluginRecord};
+pub use plugins::{
+    AuditRow, Binding, Heritage, Installation, Kept, PluginRecord, PluginVersion, Provenance,
+    PublisherRecord,
+};
 
 // What plugins do by themselves and for the chat, and what it takes.
 pub use schedules::{ScheduleRecord, ToolMode};

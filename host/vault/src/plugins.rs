@@ -1,16 +1,20 @@
 //! What the vault keeps for and about plugins.
 
 mod types;
+mod versions;
 
 use std::collections::BTreeMap;
 
 use hearth_base::{FolderId, Grant, PluginId, RunId, SettingValue};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use crate::documents::{delete_all_of, from_json, plugin_id, to_json};
+use crate::documents::{delete_all_of, from_json, plugin_id, to_json, to_json_sql};
 use crate::{StoreError, Vault};
 
-pub use types::{AuditRow, Heritage, Kept, PluginRecord};
+pub use types::{
+    AuditRow, Binding, Heritage, Installation, Kept, PluginRecord, PluginVersion, Provenance,
+    PublisherRecord,
+};
 
 const RECORD_COLUMNS: &str =
     "id, version, manifest, component_hash, sealed, bundled, enabled, suspended, installed_secs";
@@ -43,37 +47,6 @@ impl Vault {
     /// [`StoreError`].
     pub fn put_plugin(&self, record: &PluginRecord) -> Result<(), StoreError> {
         self.write("write a plugin", |transaction| write_record(transaction, record))
-    }
-
-    /// Installs a plugin, perhaps in place of another of its name, in one transaction: there is never a moment in which
-    /// it has what only the former was given. `keeps` says what it takes over; the epoch counts up in any case.
-    /// Gives the former record.
-    ///
-    /// # Errors
-    /// [`StoreError`]; all is then as it was.
-    pub fn replace_plugin(
-        &self,
-        record: &PluginRecord,
-        keeps: impl FnOnce(&PluginRecord) -> Heritage,
-    ) -> Result<Option<PluginRecord>, StoreError> {
-        let id = record.id.as_str();
-        self.write("replace a plugin", |transaction| {
-            let former = find_record(transaction, &record.id)?;
-            let kept = former.as_ref().map_or(Heritage::Nothing, keeps);
-            write_record(transaction, record)?;
-            if kept != Heritage::StateAndGrant {
-                for table in ["grants", "plugin_adapters"] {
-                    transaction.execute(&format!("DELETE FROM {table} WHERE plugin = ?1"), [id])?;
-                }
-            }
-            if kept == Heritage::Nothing {
-                for table in ["plugin_settings", "plugin_storage", "plugin_kept"] {
-                    transaction.execute(&format!("DELETE FROM {table} WHERE plugin = ?1"), [id])?;
-                }
-            }
-            count_up(transaction, &record.id, "epoch")?;
-            Ok(former)
-        })
     }
 
     /// Lets a suspended plugin run again.
@@ -136,15 +109,8 @@ impl Vault {
     /// # Errors
     /// [`StoreError::NotFound`] where the plugin is not installed: a grant must not lie in wait for one.
     pub fn set_grant(&self, id: &PluginId, grant: &Grant) -> Result<Grant, StoreError> {
-        let capabilities = to_json(&grant.capabilities, "grant")?;
-        let slots = to_json(&grant.slots, "grant")?;
         self.write_for(id, "write a grant", |transaction| {
-            transaction.execute(
-                "INSERT INTO grants (plugin, capabilities, slots, choice_bits) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (plugin) DO UPDATE SET capabilities = excluded.capabilities, slots = excluded.slots,
-                    choice_bits = excluded.choice_bits",
-                params![id.as_str(), capabilities, slots, grant.choice_bits_per_day],
-            )?;
+            write_grant(transaction, id, grant)?;
             count_up(transaction, id, "epoch")?;
             read_grant(transaction, id)
         })
@@ -297,22 +263,6 @@ impl Vault {
             let mut statement = connection.prepare_cached(
                 "SELECT at_secs, plugin, run, what, allowed FROM audit
                  WHERE ?1 IS NULL OR plugin = ?1 ORDER BY id DESC LIMIT ?2",
-/// The same as a part of a larger transaction.
-pub(crate) fn insert_audit(connection: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO audit (at_secs, plugin, run, what, allowed) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            row.at_secs,
-            row.plugin.as_ref().map(PluginId::as_str),
-            row.run.map(|run| run.0),
-            row.what,
-            row.allowed
-        ])
-        .map(|_rows| ())
-}
-
             )?;
             let rows =
                 statement.query_map(params![plugin.map(PluginId::as_str), limit], |row| {
@@ -345,6 +295,22 @@ pub(crate) fn insert_audit(connection: &Connection, row: &AuditRow) -> rusqlite:
             }
         })?
     }
+}
+
+/// The same as a part of a larger transaction.
+pub(crate) fn insert_audit(connection: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at_secs, plugin, run, what, allowed) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            row.at_secs,
+            row.plugin.as_ref().map(PluginId::as_str),
+            row.run.map(|run| run.0),
+            row.what,
+            row.allowed
+        ])
+        .map(|_rows| ())
 }
 
 fn find_record(connection: &Connection, id: &PluginId) -> rusqlite::Result<Option<PluginRecord>> {
@@ -413,6 +379,26 @@ fn read_grant(connection: &Connection, id: &PluginId) -> rusqlite::Result<Grant>
         grant.slots = from_json(&slots)?;
     }
     Ok(grant)
+}
+
+fn write_grant(
+    transaction: &Transaction<'_>,
+    id: &PluginId,
+    grant: &Grant,
+) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "INSERT INTO grants (plugin, capabilities, slots, choice_bits) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (plugin) DO UPDATE SET capabilities = excluded.capabilities, slots = excluded.slots,
+                choice_bits = excluded.choice_bits",
+            params![
+                id.as_str(),
+                to_json_sql(&grant.capabilities)?,
+                to_json_sql(&grant.slots)?,
+                grant.choice_bits_per_day
+            ],
+        )
+        .map(|_rows| ())
 }
 
 /// Counts one of a plugin's counters up and gives its new value.

@@ -351,6 +351,7 @@ fn many_runs_leave_room_for_the_users_own_work() {
 #[test]
 fn a_file_exchanged_since_it_was_looked_at_is_not_installed() {
     let stage = Setting::default().open();
+    stage.run(Command::SetDeveloperMode(true)).unwrap();
     let path = stage.dir.path().join("plugin.wasm");
     std::fs::write(&path, DIGEST).unwrap();
     let Reply::Inspection(seen) = stage.run(Command::InspectPlugin(path.clone())).unwrap() else {
@@ -370,7 +371,7 @@ fn a_file_exchanged_since_it_was_looked_at_is_not_installed() {
 }
 
 #[test]
-fn a_plugin_installed_again_starts_without_grants_but_keeps_its_settings() {
+fn the_same_bytes_installed_again_change_nothing_and_others_lose_the_grant() {
     let stage = Setting::default().open();
     let plugin = stage.install(DIGEST);
     let set = || Command::SetPluginSetting {
@@ -382,11 +383,11 @@ fn a_plugin_installed_again_starts_without_grants_but_keeps_its_settings() {
     stage.run(set()).unwrap();
     grant(&stage, &plugin);
     stage.install(DIGEST);
-    assert!(stage.view().plugins[0].grant.is_none());
+    assert!(stage.view().plugins[0].grant.is_some());
     assert_eq!(lines(), SettingValue::Number(7));
-    let other = DIGEST.replace("api = ", "publisher = \"RWQanother\"\napi = ");
-    stage.install(&other);
-    assert_eq!(lines(), SettingValue::Number(5), "another publisher's settings");
+    stage.install(&DIGEST.replace("to digest it", "to digest it well"));
+    assert!(stage.view().plugins[0].grant.is_none(), "nobody vouches for what is unsigned");
+    assert_eq!(lines(), SettingValue::Number(7));
 }
 
 #[test]

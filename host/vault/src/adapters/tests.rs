@@ -199,7 +199,14 @@ fn choices_are_kept_in_order_and_go_with_the_adapter() {
 
     vault.put_plugin(&record).unwrap();
     assert_eq!(vault.plugin_adapters(&plugin).unwrap(), [a]);
-    vault.replace_plugin(&record, |_| crate::Heritage::State).unwrap();
+    let binding = crate::Binding {
+        publisher: String::new(),
+        highest_version: String::new(),
+        highest_hash: String::new(),
+    };
+    let (record, provenance) = (&record, &crate::Provenance::default());
+    let again = crate::Installation { record, provenance, binding: &binding };
+    vault.replace_plugin(&again, |_, _| crate::Heritage::state()).unwrap();
     assert!(vault.plugin_adapters(&plugin).unwrap().is_empty(), "another's plugin starts without");
     vault.set_plugin_adapters(&plugin, &[a]).unwrap();
     vault.remove_adapter(two).unwrap();

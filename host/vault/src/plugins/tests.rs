@@ -172,56 +172,6 @@ fn removal_takes_or_leaves_what_was_saved() {
     assert!(vault.folders().unwrap().is_empty());
 }
 
-/// Every kind of thing that a plugin can leave behind.
-fn with_belongings() -> (Vault, PluginRecord) {
-    let (vault, record) = installed();
-    let grant = Grant { capabilities: BTreeSet::from([Capability::Model]), ..Grant::default() };
-    vault.set_grant(&id(), &grant).unwrap();
-    vault.set_setting(&id(), "lines", &SettingValue::Number(7)).unwrap();
-    vault.commit_storage(&id(), &BTreeMap::from([("k".to_owned(), vec![1])])).unwrap();
-    vault.keep(&id(), "last", &Kept { text: "t".into(), label: Label::public() }).unwrap();
-    let successor = PluginRecord { version: "2.0.0".into(), ..record };
-    (vault, successor)
-}
-
-fn belongings(vault: &Vault) -> (bool, usize) {
-    let state = vault.settings(&id()).unwrap().len()
-        + vault.storage(&id()).unwrap().len()
-        + vault.kept_names(&id()).unwrap().len();
-    (vault.grant(&id()).unwrap().allows(Capability::Model), state)
-}
-
-#[test]
-fn a_successor_takes_over_what_it_may_and_nothing_more() {
-    for (heritage, left) in [
-        (Heritage::Nothing, (false, 0)),
-        (Heritage::State, (false, 3)),
-        (Heritage::StateAndGrant, (true, 3)),
-    ] {
-        let (vault, successor) = with_belongings();
-        let former = vault.replace_plugin(&successor, |_| heritage).unwrap().unwrap();
-        assert_eq!(former.version, "1.0.0");
-        assert_eq!(vault.plugin(&id()).unwrap(), Some(successor));
-        assert_eq!(belongings(&vault), left, "{heritage:?}");
-        assert_eq!(vault.grant(&id()).unwrap().epoch, 2, "{heritage:?}");
-    }
-}
-
-#[test]
-fn a_replacement_that_fails_leaves_the_former_whole() {
-    for table in ["grants", "plugin_kept"] {
-        let (vault, successor) = with_belongings();
-        let trigger = format!(
-            "CREATE TRIGGER fault BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'fault'); END"
-        );
-        vault.write("plan a fault", |transaction| transaction.execute_batch(&trigger)).unwrap();
-        vault.replace_plugin(&successor, |_| Heritage::Nothing).unwrap_err();
-        assert_eq!(vault.plugin(&id()).unwrap().unwrap().version, "1.0.0");
-        assert_eq!(belongings(&vault), (true, 3));
-        assert_eq!(vault.grant(&id()).unwrap().epoch, 1);
-    }
-}
-
 #[test]
 fn resuming_touches_nothing_else() {
     let (vault, record) = installed();

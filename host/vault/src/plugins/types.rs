@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hearth_base::{Label, PluginId, RunId};
+use hearth_base::{Grant, Label, PluginId, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::hidden::Hidden;
@@ -30,15 +30,95 @@ pub struct PluginRecord {
     pub installed_secs: i64,
 }
 
+/// Where a plugin came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The key it is signed with, as verified; empty where it is unsigned.
+    pub publisher: String,
+    /// The path or reference it came from.
+    pub origin: String,
+}
+
+/// What whatever comes under a plugin's name must keep to. Outlives the plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The key it must be signed with; empty where it was never signed.
+    pub publisher: String,
+    /// The highest version there ever was of it.
+    pub highest_version: String,
+    /// The component of that version, by its hash.
+    pub highest_hash: String,
+}
+
+/// A publisher's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublisherRecord {
+    /// The key.
+    pub key: String,
+    /// When it was first seen, in seconds since 1970.
+    pub first_seen_secs: i64,
+    /// The key that has taken its place.
+    pub replaced_by: Option<String>,
+}
+
+/// What is put in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Installation<'a> {
+    /// The plugin.
+    pub record: &'a PluginRecord,
+    /// Where it came from.
+    pub provenance: &'a Provenance,
+    /// What its successors must keep to.
+    pub binding: &'a Binding,
+}
+
+/// A version of an installed plugin other than the one that runs: the former one, or one that waits for the user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginVersion {
+    /// Its version.
+    pub version: String,
+    /// Its manifest in TOML.
+    pub manifest: String,
+    /// Its component, by its hash.
+    pub component_hash: String,
+    /// Whether it can learn nothing of private values.
+    pub sealed: bool,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// What the user had allowed it; nothing for one that waits.
+    pub grant: Grant,
+    /// When it came, in seconds since 1970.
+    pub at_secs: i64,
+}
+
 /// What a plugin takes over from the one of its name that it replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heritage {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heritage {
+    /// Settings.
+    pub settings: bool,
+    /// Storage and kept values.
+    pub storage: bool,
+    /// What it may do.
+    pub grant: Option<Grant>,
+    /// That the chat may call it, and the schedules that are on. Goes only with a grant.
+    pub habits: bool,
+}
+
+impl Heritage {
     /// Nothing: it is another's.
-    Nothing,
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
     /// Settings, storage and kept values.
-    State,
-    /// These, and what the user allowed.
-    StateAndGrant,
+    pub fn state() -> Self {
+        Self { settings: true, storage: true, ..Self::default() }
+    }
+
+    /// These, this grant, and what the plugin does by itself.
+    pub fn all(grant: Grant) -> Self {
+        Self { grant: Some(grant), habits: true, ..Self::state() }
+    }
 }
 
 /// A value kept between runs.
