@@ -321,6 +321,7 @@ pub(crate) fn conversation(answering: bool) -> ConversationView {
             text: "Dear Ingrid,\n\ntwo o'clock suits me, and I bring".into(),
             prompt_share: 1.0,
             tokens: 12,
+            doing: String::new(),
             tokens_per_sec: 9.4,
         }),
         adapters: Vec::new(),

@@ -3,15 +3,17 @@
 pub(crate) mod prompt;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use hearth_base::{ConversationId, DocumentId, MessageId};
+use hearth_base::{ConversationId, DocumentId, Label, MessageId};
 use hearth_engine_api::{
-    CacheScope, GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Sampling, StopReason,
+    AdapterUse, CacheScope, GenerateEvent, GenerateRequest, Generated, Priority, Prompt, Sampling,
+    StopReason,
 };
 use hearth_vault::{ChatTurn, Document, DocumentKind, NewTurn, Speaker, StoreError};
 
@@ -19,6 +21,8 @@ use crate::{
     Answering, Command, ConversationView, Event, Reply, Ticket, UserError, event_loop::EventLoop,
     msg::Change, task::Task, tuning,
 };
+
+pub(crate) use tools::NO_TOOL;
 
 /// How often a growing answer is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -181,21 +185,23 @@ async fn answer(
         () = task.cancel.cancelled() => return Err(stopped_answer()),
     }
     let model = task.ctx.engine.info().await.ok_or_else(UserError::no_model)?;
-    let plan = prompt::plan(&task.ctx.engine, asked.turns, model.context_tokens).await?;
+    let Voice { adapters, label, names, missing } =
+        task.blocking(move |task| voice(task, id)).await?;
+    let place = tools::Place {
+        conversation: id,
+        context_tokens: model.context_tokens,
+        adapters: adapters.clone(),
+        model: label,
+    };
+    let turns = tools::before_answering(task, &place, asked.turns).await?;
+    task.show_async(Change::Answering(id, Some(beginning(task.ticket)))).await;
+    let plan = prompt::plan(&task.ctx.engine, turns, model.context_tokens).await?;
     let (mut notices, mut name) = (plan.notices, model.name);
-    let (adapters, names, missing) = task
-        .blocking(move |task| {
-            let (usable, missing) = tuning::usable(task, task.vault().conversation_adapters(id)?)?;
-            let names = tuning::names(task, &usable)?;
-            Ok((usable, names, missing))
-        })
-        .await?;
     notices.extend(missing);
     for adapter in names {
         name.push_str(" + ");
         name.push_str(&adapter);
     }
-    let adapters = tuning::uses(&adapters);
     let turn = task.blocking(move |task| begin_answer(task, id, notices, name)).await?;
     let mut request = GenerateRequest::new(Prompt::Chat(plan.messages));
     request.sampling = Sampling::balanced(asked.turn.0.unsigned_abs());
@@ -228,6 +234,23 @@ async fn answer(
     .await?;
     let Generated { text, stop, usage, .. } = done.map_err(|failed| failed.error)?;
     Ok(Reply::Answered { conversation: id, text, stop, usage })
+}
+
+/// With which adapters a conversation is answered.
+struct Voice {
+    adapters: Vec<AdapterUse>,
+    /// What the model's own words depend on.
+    label: Label,
+    names: Vec<String>,
+    /// What is to be said of those that cannot be used.
+    missing: Vec<String>,
+}
+
+fn voice(task: &Task, id: ConversationId) -> Result<Voice, UserError> {
+    let (usable, missing) = tuning::usable(task, task.vault().conversation_adapters(id)?)?;
+    let names = tuning::names(task, &usable)?;
+    let label = tools::model_label(task, &usable)?;
+    Ok(Voice { adapters: tuning::uses(&usable), label, names, missing })
 }
 
 fn stopped_answer() -> UserError {
@@ -266,6 +289,9 @@ fn save_question(task: &Task, question: Question) -> Result<Asked, UserError> {
         stopped: false,
     };
     let turn = vault.add_turn(conversation, &new)?;
+    let before = vault.turns(conversation)?;
+    let attached = before.iter().flat_map(|turn| turn.attached.iter().copied());
+    tools::join_said(task, conversation, attached)?;
     show_list(task)?;
     if question.conversation.is_none() {
         task.show(task.stamp, Change::Conversation(Some(read(task, conversation)?)));
@@ -291,11 +317,14 @@ fn new_conversation(task: &Task, title: &str) -> Result<ConversationId, UserErro
 }
 
 fn with_documents(task: &Task, turn: ChatTurn) -> Result<prompt::Turn, UserError> {
+    if let Some(call) = &turn.call {
+        return Ok(prompt::Turn::of_call(tools::words_of(call), call, turn.text));
+    }
     let mut attached = Vec::new();
     for id in &turn.attached {
         if let Some(document) = task.vault().document(*id)? {
             let text = readable(&document);
-            attached.push(prompt::Attached { id: *id, title: document.head.title, text });
+            attached.push(prompt::Attached { id: Some(*id), title: document.head.title, text });
         }
     }
     Ok(prompt::Turn { speaker: turn.speaker, text: turn.text, attached })
@@ -447,7 +476,14 @@ impl Growing {
 }
 
 fn beginning(ticket: Ticket) -> Answering {
-    Answering { ticket, text: String::new(), prompt_share: 0.0, tokens: 0, tokens_per_sec: 0.0 }
+    Answering {
+        ticket,
+        text: String::new(),
+        prompt_share: 0.0,
+        tokens: 0,
+        tokens_per_sec: 0.0,
+        doing: String::new(),
+    }
 }
 
 fn read(task: &Task, id: ConversationId) -> Result<ConversationView, UserError> {

@@ -7,7 +7,7 @@ use hearth_base::{
 };
 use hearth_broker::{PanelKey, ValueId};
 use hearth_engine_api::LoadOptions;
-use hearth_vault::{DocumentQuery, Passphrase};
+use hearth_vault::{DocumentQuery, Passphrase, ToolMode};
 
 use crate::TuneCommand;
 
@@ -180,6 +180,22 @@ pub enum Command {
         key: String,
         /// Its value.
         value: SettingValue,
+    },
+    /// Lets the chat call a plugin's tools, or no longer.
+    SetPluginTools {
+        /// Which.
+        plugin: PluginId,
+        /// How; `None` not at all.
+        mode: Option<ToolMode>,
+    },
+    /// Answers a question in [`crate::View::tool_calls`].
+    AnswerToolCall {
+        /// Which question.
+        question: u64,
+        /// Whether it may be called now.
+        allow: bool,
+        /// And from now on without asking.
+        always: bool,
     },
     /// Lets a suspended plugin run again.
     ResumePlugin(PluginId),

@@ -33,6 +33,13 @@ pub enum Event {
         /// New text.
         text: String,
     },
+    /// The chat asks whether it may call a tool; see [`crate::View::tool_calls`].
+    ToolAsked {
+        /// The question to the model.
+        ticket: Ticket,
+        /// For [`crate::Command::AnswerToolCall`].
+        question: u64,
+    },
     /// A plugin run reports.
     RunProgress {
         /// Which.

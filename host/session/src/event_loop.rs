@@ -17,6 +17,7 @@ use crate::{
     msg::{Answers, Change, Epoch, Msg, Slot, Stamp},
     runs::Runs,
     task::{Ctx, Room, Task},
+    tools,
 };
 
 /// Messages handled before the view is swapped.
@@ -42,6 +43,7 @@ pub(crate) struct EventLoop {
     pub(crate) answers: Answers,
     pub(crate) runs: Runs,
     pub(crate) questions: BTreeMap<u64, PickAnswer>,
+    pub(crate) calls: BTreeMap<u64, tools::Answer>,
     pub(crate) panels_stale: bool,
     /// The default model is not loaded until something needs it.
     pub(crate) model_waits: bool,
@@ -74,6 +76,7 @@ impl EventLoop {
             answers: Answers::new(),
             runs: Runs::default(),
             questions: BTreeMap::new(),
+            calls: BTreeMap::new(),
             panels_stale: false,
             model_waits: false,
             stamps: BTreeMap::new(),
@@ -149,6 +152,13 @@ impl EventLoop {
             Msg::Asked(epoch, id, question, answer) if epoch == self.epoch => {
                 self.asked(id, question, answer);
             }
+            Msg::ToolAsked(epoch, question, answer) if epoch == self.epoch => {
+                self.ask_call(*question, answer);
+            }
+            Msg::CallTool(epoch, ticket, call, called) if epoch == self.epoch => {
+                self.call_tool(ticket, *call, called);
+            }
+            Msg::StopRun(epoch, which) if epoch == self.epoch => self.stop_run(which),
             Msg::Withdrawn(epoch, id) if epoch == self.epoch => self.withdrawn(id),
             Msg::StopPlugin(epoch, plugin, done) if epoch == self.epoch => {
                 self.make_way(&plugin);
@@ -161,6 +171,9 @@ impl EventLoop {
             | Msg::PluginNotice(..)
             | Msg::PluginSaved(_)
             | Msg::Asked(..)
+            | Msg::ToolAsked(..)
+            | Msg::CallTool(..)
+            | Msg::StopRun(..)
             | Msg::StopPlugin(..)
             | Msg::Withdrawn(..) => {}
         }
@@ -214,6 +227,9 @@ impl EventLoop {
             | Command::ClosePanel(_)
             | Command::SaveValue(_)
             | Command::AnswerPick { .. } => self.run_command(ticket, command),
+            Command::SetPluginTools { .. } | Command::AnswerToolCall { .. } => {
+                self.tool_command(ticket, command);
+            }
             Command::AddModel(_)
             | Command::MarkModel { .. }
             | Command::LoadModel(_)
@@ -225,11 +241,15 @@ impl EventLoop {
     }
 
     fn cancel(&mut self, ticket: Ticket, which: Ticket) {
+        self.stop_run(which);
+        self.end(ticket, Ok(Reply::Unit));
+    }
+
+    fn stop_run(&mut self, which: Ticket) {
         if let Some(cancel) = self.running.get(&which) {
             cancel.cancel();
         }
         self.cancel_run(which);
-        self.end(ticket, Ok(Reply::Unit));
     }
 
     /// What a command's work gets in hand; `None` (and the command failed) where the vault is locked.
@@ -292,6 +312,13 @@ impl EventLoop {
     /// The end of a command: exactly one event, whatever became of it.
     pub(crate) fn end(&mut self, ticket: Ticket, result: Result<Reply, UserError>) {
         self.running.remove(&ticket);
+        if let Some(awaited) = self.runs.awaited.remove(&ticket) {
+            // Not a command of a shell's: whoever waits for it says what is to be said.
+            if let Err(error) = result {
+                awaited.send(Err(error)).ok();
+            }
+            return;
+        }
         if self.view.jobs.iter().any(|job| job.ticket == ticket) {
             Arc::make_mut(&mut self.view.jobs).retain(|job| job.ticket != ticket);
         }
@@ -344,6 +371,7 @@ impl EventLoop {
             Change::Document(document) => view.document = document.map(|d| Arc::new(*d)),
             Change::ImportLog(log) => view.import_log = log.map(Arc::new),
             Change::Conversations(heads) => view.conversations = Arc::new(heads),
+            Change::Tools(modes) => view.tools = Arc::new(modes),
             Change::Activity(rows) => view.activity = Arc::new(rows),
             Change::Models(models, options) => {
                 let shown = Arc::make_mut(&mut view.models);
@@ -390,6 +418,7 @@ impl EventLoop {
         self.runs = Runs::default();
         // Whoever asked hears that there is nobody to ask.
         self.questions.clear();
+        self.calls.clear();
         self.stamps.clear();
         self.panels_stale = false;
         self.outbox.retain(|event| matches!(event, Event::Done { .. } | Event::Failed { .. }));

@@ -28,6 +28,7 @@ mod msg;
 mod plugins;
 mod runs;
 mod task;
+mod tools;
 mod tuning;
 mod vaults;
 mod view;
@@ -40,7 +41,7 @@ pub use plugins::{
 };
 pub use view::{
     Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView, ModelsView, Notice,
-    NoticeKind, PickView, PluginView, ProvenanceView, VaultState, View, WaitingView,
+    NoticeKind, PickView, PluginView, ProvenanceView, ToolCallView, VaultState, View, WaitingView,
 };
 
 // Fine-tuning.

@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hearth_base::{ConversationId, FolderId, PluginId, TuneRunId};
+use hearth_base::{ConversationId, FolderId, PluginId, RunId, TuneRunId};
 use hearth_broker::{PickQuestion, PluginNotice};
 use hearth_engine_api::{LoadOptions, ModelInfo};
-use hearth_vault::{AdapterChoice, AuditRow, ConversationHead, Document, Folder, ImportEntry};
+use hearth_vault::{
+    AdapterChoice, AuditRow, ConversationHead, Document, Folder, ImportEntry, ToolMode,
+};
 use tokio::sync::oneshot;
 
 use crate::{
     AdapterView, Answering, Command, ComparisonView, ConversationView, DatasetView, EstimateView,
-    LibraryView, ModelView, NoticeKind, PluginView, PreviewView, Reply, RunView, Ticket, TuneRules,
-    UserError, event_loop::PickAnswer, task::Room,
+    LibraryView, ModelView, NoticeKind, PluginView, PreviewView, Reply, RunView, Ticket,
+    ToolCallView, TuneRules, UserError, event_loop::PickAnswer, task::Room, tools,
 };
 
 /// Counts openings of the vault: what a task of an earlier opening says is not heard.
@@ -41,7 +43,7 @@ pub(crate) enum Msg {
     /// A plugin's panels have changed.
     Panels(Epoch),
     /// The guest of a run has ended; its values may still be arriving.
-    GuestEnded(Epoch, PluginId, Ticket, Result<(), UserError>),
+    GuestEnded(Epoch, PluginId, Ticket, Result<RunId, UserError>),
     /// A plugin says how far it has come.
     Progress(Epoch, PluginId, Option<u8>, String),
     /// A plugin has something to tell.
@@ -50,6 +52,12 @@ pub(crate) enum Msg {
     PluginSaved(Epoch),
     /// A plugin asks the user to pick.
     Asked(Epoch, u64, PickQuestion, PickAnswer),
+    /// The chat asks whether it may call a tool.
+    ToolAsked(Epoch, Box<ToolCallView>, tools::Answer),
+    /// The chat calls a tool, which the user or the user's setting allowed. The ticket is the run's.
+    CallTool(Epoch, Ticket, Box<tools::Call>, tools::Called),
+    /// What was begun for something inside is no longer wanted.
+    StopRun(Epoch, Ticket),
     /// It no longer waits for the answer.
     Withdrawn(Epoch, u64),
     /// A plugin is to end all it does and shows, for another takes its place; told when it is under way.
@@ -82,6 +90,8 @@ pub(crate) enum Change {
     Plugins(Vec<PluginView>),
     /// Whether unsigned plugins may run.
     DeveloperMode(bool),
+    /// How the chat may call plugins.
+    Tools(BTreeMap<PluginId, ToolMode>),
     /// What plugins did.
     Activity(Vec<AuditRow>),
     /// Models were read, and how they are to be loaded.
@@ -126,6 +136,7 @@ pub(crate) enum Slot {
     Conversations,
     Conversation,
     Plugins,
+    Tools,
     Activity,
     Models,
     Datasets,
@@ -146,6 +157,7 @@ impl Change {
             Self::Conversations(_) => Slot::Conversations,
             Self::Conversation(_) => Slot::Conversation,
             Self::Plugins(_) => Slot::Plugins,
+            Self::Tools(_) => Slot::Tools,
             Self::Activity(_) => Slot::Activity,
             Self::Models(..) => Slot::Models,
             Self::Datasets(_) => Slot::Datasets,

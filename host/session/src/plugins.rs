@@ -301,6 +301,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
 pub(crate) fn show(task: &Task) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
     task.show(stamp, Change::Plugins(read(task)?));
+    task.show(stamp, crate::tools::modes(task)?);
     task.show(stamp, Change::Activity(task.vault().audit_rows(None, ACTIVITY_ROWS)?));
     Ok(())
 }

@@ -1,44 +1,81 @@
-//! Runs of plugins: one call into a plugin's code at a time, gestures queued behind it, and a run counted as over when
-//! everything its panels show has settled.
+//! Runs of plugins: one call into the code of a publisher's plugins at a time, others queued behind it, and a run counted
+//! as over when everything its panels show has settled.
+
+mod bridge;
+mod guest;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use hearth_base::{Date, DocumentId, GuestFailure, LogLevel, PluginId};
-use hearth_broker::{
-    Asker, BeginError, Broker, Observer, PanelNode, PanelView, PickAnswer, PickQuestion,
-    PluginNotice, RunEnd, Start, ValueError, ValueState,
-};
+use hearth_base::{DocumentId, Label, PluginId, RunId};
+use hearth_broker::{Broker, PanelNode, PanelView, PickQuestion, Start, ValueState};
 use tokio::sync::oneshot;
 
 use crate::{
-    Command, ErrorKind, Event, GuestEnd, NoticeKind, PickView, Reply, Ticket, UserError,
+    Command, Event, PickView, Reply, SignatureView, Ticket, UserError,
     event_loop::EventLoop,
-    msg::{Change, Epoch, Msg},
-    plugins,
-    task::{Ctx, Task},
+    msg::Msg,
+    task::{Ctx, Room},
 };
 
-/// Gestures that may wait for a plugin.
-const WAITING_LIMIT: usize = 32;
+pub(crate) use bridge::Bridge;
+pub(crate) use guest::{by_hand, day_number, now, today};
+use guest::{run_guest, stopped_run};
 
-/// Runs under way, by plugin.
+/// Runs that may wait for a plugin.
+const WAITING_LIMIT: usize = 32;
+/// The publisher of what comes with Hearth.
+const BUNDLED: &str = "hearth";
+/// The one name that all unsigned plugins share.
+const UNSIGNED: &str = "unsigned";
+
+/// Who started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    User,
+    Chat,
+    Schedule,
+}
+
+/// A run to come.
+pub(crate) struct Run {
+    pub(crate) ticket: Ticket,
+    pub(crate) plugin: PluginId,
+    pub(crate) start: Start,
+    pub(crate) by: By,
+    /// What a command's words and document depend on, where they are not the user's own.
+    pub(crate) words: Option<Label>,
+}
+
+/// What a run's panels showed when it was over, for the one inside who waits for it.
+pub(crate) type Awaited = oneshot::Sender<Result<Vec<PanelView>, UserError>>;
+
+/// Runs under way.
 #[derive(Default)]
 pub(crate) struct Runs {
     by_plugin: BTreeMap<PluginId, PluginRuns>,
+    /// The plugin whose code runs, by publisher: of two at once each could tell from its own pace what the other does.
+    guests: BTreeMap<String, PluginId>,
+    /// Runs that something inside waits for, rather than a shell.
+    pub(crate) awaited: BTreeMap<Ticket, Awaited>,
+    /// Counts runs launched.
+    launched: u64,
 }
 
 #[derive(Default)]
 struct PluginRuns {
+    publisher: String,
     /// The one whose code runs.
     guest: Option<Ticket>,
-    /// Gestures behind it.
-    waiting: VecDeque<(Ticket, Start)>,
+    /// Those that wait for it, or for another plugin of the same publisher.
+    waiting: VecDeque<Run>,
     /// Runs whose code has ended and whose values still arrive.
-    settling: BTreeSet<Ticket>,
+    settling: BTreeMap<Ticket, RunId>,
     progress: Option<(Option<u8>, String)>,
+    /// When its last run was launched, in runs launched.
+    last_launch: u64,
 }
 
 impl Runs {
@@ -48,69 +85,101 @@ impl Runs {
         std::mem::take(&mut self.by_plugin)
             .into_values()
             .flat_map(|runs| {
-                runs.waiting.into_iter().map(|(ticket, _)| ticket).chain(runs.settling)
+                runs.waiting.into_iter().map(|run| run.ticket).chain(runs.settling.into_keys())
             })
             .collect()
+    }
+
+    /// The next run of a publisher's plugins: that of the plugin whose turn was longest ago.
+    fn next_of(&mut self, publisher: &str) -> Option<Run> {
+        self.by_plugin
+            .values_mut()
+            .filter(|runs| runs.publisher == publisher && !runs.waiting.is_empty())
+            .min_by_key(|runs| runs.last_launch)?
+            .waiting
+            .pop_front()
     }
 }
 
 impl EventLoop {
     pub(crate) fn run_command(&mut self, ticket: Ticket, command: Command) {
-        match command {
+        let (plugin, start) = match command {
             Command::RunPlugin { plugin, command, focus, input } => {
-                self.begin(ticket, plugin, Start::Command { id: command, focus, input });
+                (plugin, Start::Command { id: command, focus, input })
             }
             Command::Press { panel, button } => {
-                self.begin(ticket, panel.plugin.clone(), Start::Pressed { panel, button });
+                (panel.plugin.clone(), Start::Pressed { panel, button })
             }
             Command::Enter { panel, input, text } => {
-                self.begin(ticket, panel.plugin.clone(), Start::Entered { panel, input, text });
+                (panel.plugin.clone(), Start::Entered { panel, input, text })
             }
             Command::PickItem { panel, picker, value } => {
-                self.begin(ticket, panel.plugin.clone(), Start::Picked { panel, picker, value });
+                (panel.plugin.clone(), Start::Picked { panel, picker, value })
             }
-            Command::ClosePanel(key) => self.blocking(ticket, move |task| {
-                task.room.broker.close_panel(&key);
-                task.ctx.tell_blocking(Msg::Panels(task.room.epoch));
-                Ok(Reply::Unit)
-            }),
-            Command::SaveValue(id) => self.spawn(ticket, move |task| async move {
-                let document = task.room.broker.save_value(id).await?;
-                task.ctx.tell(Msg::PluginSaved(task.room.epoch)).await;
-                Ok(Reply::Saved(document))
-            }),
+            Command::ClosePanel(key) => {
+                return self.blocking(ticket, move |task| {
+                    task.room.broker.close_panel(&key);
+                    task.ctx.tell_blocking(Msg::Panels(task.room.epoch));
+                    Ok(Reply::Unit)
+                });
+            }
+            Command::SaveValue(id) => {
+                return self.spawn(ticket, move |task| async move {
+                    let document = task.room.broker.save_value(id).await?;
+                    task.ctx.tell(Msg::PluginSaved(task.room.epoch)).await;
+                    Ok(Reply::Saved(document))
+                });
+            }
             Command::AnswerPick { question, picked } => {
                 let result = self.answer_pick(question, picked);
-                self.end(ticket, result);
+                return self.end(ticket, result);
             }
-            _ => self.end(ticket, Err(UserError::internal("Not a command about runs."))),
-        }
+            _ => return self.end(ticket, Err(UserError::internal("Not a command about runs."))),
+        };
+        self.begin(Run { ticket, plugin, start, by: By::User, words: None });
     }
 
-    fn begin(&mut self, ticket: Ticket, plugin: PluginId, start: Start) {
-        let runs = self.runs.by_plugin.entry(plugin.clone()).or_default();
-        if runs.guest.is_none() {
-            return self.launch(ticket, plugin, start);
+    /// Runs a plugin, or queues it behind another of the same publisher.
+    pub(crate) fn begin(&mut self, run: Run) {
+        let publisher = self.publisher(&run.plugin);
+        let runs = self.runs.by_plugin.entry(run.plugin.clone()).or_default();
+        runs.publisher.clone_from(&publisher);
+        if !self.runs.guests.contains_key(&publisher) {
+            return self.launch(run, publisher);
         }
         if runs.waiting.len() >= WAITING_LIMIT {
             let error = UserError::user("The plugin is busy.", "Wait for it, or stop it.");
-            return self.end(ticket, Err(error));
+            return self.end(run.ticket, Err(error));
         }
-        runs.waiting.push_back((ticket, start));
+        runs.waiting.push_back(run);
     }
 
-    fn launch(&mut self, ticket: Ticket, plugin: PluginId, start: Start) {
+    /// Whose code a plugin's is, as far as that was verified.
+    fn publisher(&self, plugin: &PluginId) -> String {
+        let known = self.view.plugins.iter().find(|known| known.id == *plugin);
+        match known.map(|known| &known.provenance.signature) {
+            Some(SignatureView::Bundled) => BUNDLED.to_owned(),
+            Some(SignatureView::Signed { key, .. }) => key.clone(),
+            Some(SignatureView::Unsigned) | None => UNSIGNED.to_owned(),
+        }
+    }
+
+    fn launch(&mut self, run: Run, publisher: String) {
         self.load_waiting_model();
-        let Some(task) = self.task(ticket) else { return };
+        let Some(task) = self.task(run.ticket) else { return };
+        let (ticket, plugin) = (run.ticket, run.plugin.clone());
+        self.runs.launched += 1;
+        self.runs.guests.insert(publisher, plugin.clone());
         let runs = self.runs.by_plugin.entry(plugin.clone()).or_default();
         runs.guest = Some(ticket);
         runs.progress = None;
+        runs.last_launch = self.runs.launched;
         self.sync_runs();
-        let (epoch, id) = (self.epoch, plugin.clone());
+        let epoch = self.epoch;
         let (ended, end) = oneshot::channel();
-        // A thread of its own, at most one for each plugin: guests wait for vault work, which must not wait for them.
+        // A thread of its own, at most one for each publisher: guests wait for vault work, which must not wait for them.
         let thread = std::thread::Builder::new().name("hearth-run".into()).spawn(move || {
-            let result = run_guest(&task, &plugin, start);
+            let result = run_guest(&task, run);
             drop(task);
             // Whoever waited has given up: the vault was locked.
             ended.send(result).ok();
@@ -124,26 +193,29 @@ impl EventLoop {
                 ))),
             }
         };
-        self.attend(work, move |result| Msg::GuestEnded(epoch, id, ticket, result));
+        self.attend(work, move |result| Msg::GuestEnded(epoch, plugin, ticket, result));
     }
 
     pub(crate) fn guest_ended(
         &mut self,
         plugin: &PluginId,
         ticket: Ticket,
-        result: Result<(), UserError>,
+        result: Result<RunId, UserError>,
     ) {
         let runs = self.runs.by_plugin.entry(plugin.clone()).or_default();
         runs.guest = None;
-        let next = runs.waiting.pop_front();
+        let publisher = runs.publisher.clone();
+        self.runs.guests.remove(&publisher);
         match result {
-            Ok(()) => {
-                runs.settling.insert(ticket);
+            Ok(run) => {
+                runs.settling.insert(ticket, run);
             }
             Err(error) => self.end(ticket, Err(error)),
         }
-        if let Some((ticket, start)) = next {
-            self.launch(ticket, plugin.clone(), start);
+        while !self.runs.guests.contains_key(&publisher)
+            && let Some(run) = self.runs.next_of(&publisher)
+        {
+            self.launch(run, publisher.clone());
         }
         self.panels_stale = true;
     }
@@ -157,18 +229,41 @@ impl EventLoop {
             let shown = panels.iter().all(|p| p.key.plugin != *plugin || settled(p));
             if runs.guest.is_none() && shown && !room.broker.is_working(plugin) {
                 let ended = std::mem::take(&mut runs.settling);
-                over.extend(ended.into_iter().map(|ticket| (ticket, plugin.clone())));
+                over.extend(ended.into_iter().map(|(ticket, run)| (ticket, plugin.clone(), run)));
             }
         }
         self.view.panels = Arc::new(panels);
         self.outbox.push(Event::PanelsChanged);
-        for (ticket, plugin) in over {
-            let stopped =
-                self.running.get(&ticket).is_some_and(crate::cancel::Cancel::is_cancelled);
-            let result = if stopped { Err(stopped_run()) } else { Ok(Reply::Ran(plugin)) };
-            self.end(ticket, result);
+        if !over.is_empty() {
+            self.note_spent();
+        }
+        for (ticket, plugin, run) in over {
+            self.run_is_over(ticket, plugin, run);
         }
         self.sync_runs();
+    }
+
+    fn run_is_over(&mut self, ticket: Ticket, plugin: PluginId, run: RunId) {
+        let stopped = self.running.get(&ticket).is_some_and(crate::cancel::Cancel::is_cancelled);
+        if stopped {
+            return self.end(ticket, Err(stopped_run()));
+        }
+        if let Some(awaited) = self.runs.awaited.remove(&ticket) {
+            let panels = self.view.panels.iter();
+            let of_run = |panel: &&PanelView| panel.key.plugin == plugin && panel.run == run;
+            // Whoever asked for it may have given up.
+            awaited.send(Ok(panels.filter(of_run).cloned().collect())).ok();
+            self.running.remove(&ticket);
+            return;
+        }
+        self.end(ticket, Ok(Reply::Ran(plugin)));
+    }
+
+    /// Writes down, beside the loop, what runs took of the model and of documents.
+    fn note_spent(&mut self) {
+        let Some(room) = self.room.clone() else { return };
+        let ctx = Arc::clone(&self.ctx);
+        self.tasks.spawn(async move { last_spent(&ctx, &room).await });
     }
 
     /// Stops a run, wherever it is.
@@ -177,9 +272,9 @@ impl EventLoop {
         let mut withdrawn = false;
         for (plugin, runs) in &mut self.runs.by_plugin {
             let before = runs.waiting.len();
-            runs.waiting.retain(|(ticket, _)| *ticket != which);
+            runs.waiting.retain(|run| run.ticket != which);
             withdrawn |= runs.waiting.len() < before;
-            if runs.guest == Some(which) || runs.settling.contains(&which) {
+            if runs.guest == Some(which) || runs.settling.contains_key(&which) {
                 stop = Some(plugin.clone());
             }
         }
@@ -192,11 +287,12 @@ impl EventLoop {
         }
     }
 
-    /// Stops everything of a plugin.
+    /// Stops everything of a plugin: its code, its values on their way, what waits for it, and what the chat asks of it.
     pub(crate) fn stop_plugin(&mut self, plugin: &PluginId) {
+        self.withdraw_calls(plugin);
         let Some(runs) = self.runs.by_plugin.get_mut(plugin) else { return };
-        let waiting: Vec<_> = runs.waiting.drain(..).map(|(ticket, _)| ticket).collect();
-        for ticket in runs.guest.iter().chain(&runs.settling) {
+        let waiting: Vec<_> = runs.waiting.drain(..).map(|run| run.ticket).collect();
+        for ticket in runs.guest.iter().chain(runs.settling.keys()) {
             if let Some(cancel) = self.running.get(ticket) {
                 cancel.cancel();
             }
@@ -238,7 +334,7 @@ impl EventLoop {
         for plugin in Arc::make_mut(&mut self.view.plugins) {
             let runs = self.runs.by_plugin.get(&plugin.id);
             plugin.running =
-                runs.and_then(|runs| runs.guest.or_else(|| runs.settling.first().copied()));
+                runs.and_then(|runs| runs.guest.or_else(|| runs.settling.keys().next().copied()));
             plugin.progress = runs.and_then(|runs| runs.progress.clone());
         }
     }
@@ -264,6 +360,7 @@ impl EventLoop {
         if self.questions.remove(&id).is_some() {
             Arc::make_mut(&mut self.view.questions).retain(|question| question.question != id);
         }
+        self.call_withdrawn(id);
     }
 
     fn answer_pick(&mut self, question: u64, picked: Vec<DocumentId>) -> Result<Reply, UserError> {
@@ -281,7 +378,7 @@ impl EventLoop {
 }
 
 /// Whether nothing a panel shows is still to come.
-fn settled(panel: &PanelView) -> bool {
+pub(crate) fn settled(panel: &PanelView) -> bool {
     let whole = |state: &ValueState| !matches!(state, ValueState::Waiting | ValueState::Streaming);
     panel.nodes.iter().all(|node| match node {
         PanelNode::Value(value) => whole(&value.state),
@@ -299,208 +396,11 @@ pub(crate) fn stop_all(broker: &Broker, plugins: &[PluginId]) {
     }
 }
 
-/// One call into a plugin's code, from its beginning to its end.
-fn run_guest(task: &Task, plugin: &PluginId, start: Start) -> Result<(), UserError> {
-    plugins::make_ready(task, plugin)?;
-    let component = plugins::component_of(task, plugin)?;
-    let key = task.vault().artefact_key()?;
-    let artefacts = task.ctx.dir.artefacts_dir();
-    let guest = crate::Guest { component: &component, artefacts: &artefacts, key: &key };
-    let runtime = &task.ctx.config.runtime;
-    let cancel = task.cancel.flag();
-    // Before the run begins, so that a component that does not compile is no crash of the plugin.
-    runtime.prepare(guest, &cancel)?;
-    task.ctx.runtime.block_on(async {
-        tokio::select! {
-            () = task.ctx.loads_done() => Ok(()),
-            () = task.cancel.cancelled() => Err(stopped_run()),
-        }
-    })?;
-    let personal = crate::tuning::personal(task, plugin)?;
-    let (mut client, invocation) = task.room.broker.begin_with(
-        plugin,
-        start,
-        today(&task.ctx),
-        &task.ctx.config.locale,
-        personal,
-    )?;
-    let ended = runtime.invoke(guest, invocation, &mut |call| client.call(call), &cancel);
-    let result = match ended {
-        Ok(GuestEnd::Returned(verdict)) => {
-            let result = verdict.clone().map_err(|failure| guest_failure(&failure));
-            client.finish(RunEnd::Returned(verdict));
-            result
-        }
-        Ok(GuestEnd::Aborted(why)) => {
-            let error = UserError::input(
-                format!("The plugin was ended: {why}."),
-                "It is suspended and what it had not finished is undone. Resume it to try again.",
-            );
-            client.finish(RunEnd::Aborted(why));
-            Err(error)
-        }
-        Err(error) => {
-            client.finish(RunEnd::Aborted(error.message.clone()));
-            Err(error)
-        }
-    };
-    plugins::show(task)?;
-    if task.cancel.is_cancelled() { Err(stopped_run()) } else { result }
-}
-
-fn guest_failure(failure: &GuestFailure) -> UserError {
-    match failure {
-        GuestFailure::Unsupported => {
-            UserError::input("The plugin does not know this command.", "Update the plugin.")
-        }
-        GuestFailure::BadInput(words) => UserError::input(
-            format!("The plugin says: {}", hearth_broker::escape_words(words)),
-            "Check its settings and what it was given.",
-        ),
-        GuestFailure::Internal(words) => UserError::input(
-            format!("The plugin failed and says: {}", hearth_broker::escape_words(words)),
-            "Tell its publisher.",
-        ),
-    }
-}
-
-fn stopped_run() -> UserError {
-    UserError::cancelled("The run was stopped.")
-}
-
-/// The user's calendar day.
-pub(crate) fn today(ctx: &Ctx) -> Date {
-    let zone = jiff::tz::TimeZone::system();
-    let now = jiff::Timestamp::from_second(ctx.now_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let day = now.to_zoned(zone).date();
-    Date {
-        year: day.year().into(),
-        month: u8::try_from(day.month()).unwrap_or(1),
-        day: u8::try_from(day.day()).unwrap_or(1),
-    }
-}
-
-/// Carries what the broker has to say to the event loop. Never blocks.
-pub(crate) struct Bridge {
-    ctx: Arc<Ctx>,
-    epoch: Epoch,
-}
-
-impl Bridge {
-    pub(crate) fn new(ctx: &Arc<Ctx>, epoch: Epoch) -> Self {
-        Self { ctx: Arc::clone(ctx), epoch }
-    }
-
-    fn tell(&self, message: Msg) {
-        post(&self.ctx, message);
-    }
-}
-
-/// Into the queue, or where that is full, as soon as there is room.
-fn post(ctx: &Arc<Ctx>, message: Msg) {
-    if let Err(tokio::sync::mpsc::error::TrySendError::Full(message)) = ctx.post.try_send(message) {
-        let for_later = Arc::clone(ctx);
-        ctx.runtime.spawn(async move { for_later.tell(message).await });
-    }
-}
-
-impl Observer for Bridge {
-    fn panels_changed(&self) {
-        self.tell(Msg::Panels(self.epoch));
-    }
-
-    fn progress(&self, plugin: &PluginId, percent: Option<u8>, message: &str) {
-        self.tell(Msg::Progress(self.epoch, plugin.clone(), percent, message.to_owned()));
-    }
-
-    fn notice(&self, notice: PluginNotice) {
-        self.tell(Msg::PluginNotice(self.epoch, notice));
-    }
-
-    fn log(&self, plugin: &PluginId, level: LogLevel, message: &str) {
-        // A guest knows nothing private, so its words may be logged.
-        tracing::debug!(%plugin, ?level, message, "plugin log");
-    }
-
-    fn saved(&self, _plugin: &PluginId, _document: DocumentId) {
-        self.tell(Msg::PluginSaved(self.epoch));
-    }
-
-    fn trouble(&self, plugin: &PluginId, message: &str) {
-        let error = UserError {
-            kind: ErrorKind::System,
-            message: format!("{plugin}: {message}"),
-            hint: String::new(),
-        };
-        let change = Change::Notice(NoticeKind::Error(error));
-        self.tell(Msg::Change(self.epoch, self.ctx.stamp(), change));
-    }
-}
-
-impl Asker for Bridge {
-    fn pick(&self, question: PickQuestion) -> PickAnswer {
-        let (answer, answered) = oneshot::channel();
-        let id = self.ctx.next_ticket().0;
-        let asking = Asking { ctx: Arc::clone(&self.ctx), epoch: self.epoch, id };
-        self.tell(Msg::Asked(self.epoch, id, question, answer));
-        Box::pin(async move {
-            let picked = answered.await.unwrap_or(None);
-            drop(asking);
-            picked
-        })
-    }
-}
-
-/// Withdraws a question when nobody waits for its answer any more.
-struct Asking {
-    ctx: Arc<Ctx>,
-    epoch: Epoch,
-    id: u64,
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        post(&self.ctx, Msg::Withdrawn(self.epoch, self.id));
-    }
-}
-
-impl From<BeginError> for UserError {
-    fn from(error: BeginError) -> Self {
-        let message = crate::errors::sentence(&error.to_string());
-        match error {
-            BeginError::NotInstalled => Self::user(message, "See `hearth plugin list`."),
-            BeginError::Disabled => Self::user(message, "Switch it on first."),
-            BeginError::Suspended { .. } => {
-                Self::user(message, "Resume it under Plugins if you want it to run again.")
-            }
-            BeginError::Busy => Self::user(message, "Wait for it, or stop it."),
-            BeginError::UnknownCommand { .. } => {
-                Self::user(message, "Its commands are shown by `hearth plugin list`.")
-            }
-            BeginError::FocusMissing => Self::user(message, "Name a document to work on."),
-            BeginError::FocusRefused => {
-                Self::user(message, "Grant it to read documents, or choose another command.")
-            }
-            BeginError::NotReady { .. } => Self::system(message, "Try again."),
-            BeginError::Manifest(_) => Self::input(message, "Install the plugin again."),
-            BeginError::TooLong { .. } => Self::user(message, "Enter less."),
-            BeginError::Stale => Self::user(message, "Run the plugin again."),
-            BeginError::Locked => Self::locked(),
-            BeginError::Store(store) => store.into(),
-            _ => Self::internal(message),
-        }
-    }
-}
-
-impl From<ValueError> for UserError {
-    fn from(error: ValueError) -> Self {
-        let message = crate::errors::sentence(&error.to_string());
-        match error {
-            ValueError::Stale => Self::user(message, "Run the plugin again."),
-            ValueError::NotReady => Self::user(message, "Wait until it is whole."),
-            ValueError::Failed { .. } => Self::user(message, "There is nothing to save."),
-            ValueError::Locked => Self::locked(),
-            _ => Self::internal(message),
-        }
+/// Writes down what is not yet written of what runs took.
+pub(crate) async fn last_spent(ctx: &Arc<Ctx>, room: &Room) {
+    let (ctx, room) = (Arc::clone(ctx), room.clone());
+    let written = tokio::task::spawn_blocking(move || guest::note_spent(&ctx, &room)).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(kind = ?error.kind, "what runs took could not be written down");
     }
 }

@@ -9,8 +9,8 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use hearth_base::{ModelId, PluginId};
-use hearth_broker::{Broker, ModelFacts};
+use hearth_base::{Label, ModelId, PluginId, Source};
+use hearth_broker::{Broker, ModelFacts, ModelTrust};
 use hearth_engine_api::{Engine, Tuner};
 use hearth_vault::{AuditRow, Vault, VaultDir};
 use tokio::sync::{mpsc, watch};
@@ -156,6 +156,18 @@ impl Room {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         self.broker.set_model(now.as_ref().map(|now| now.facts.clone()));
         std::mem::replace(&mut told, now)
+    }
+
+    /// What the loaded model's words depend on, where its weights are private.
+    pub(crate) fn model_label(&self) -> Label {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut label = Label::public();
+        if let Some(Told { facts: ModelFacts { trust: ModelTrust::Private(name), .. }, .. }) =
+            &*told
+        {
+            label.sources.insert(Source::PrivateModel(name.clone()));
+        }
+        label
     }
 
     /// Corrects what the broker was told, if there is a model.

@@ -13,7 +13,7 @@ use crate::{
     library, models,
     msg::{Change, Epoch, Msg},
     plugins,
-    runs::{Bridge, stop_all},
+    runs::{Bridge, last_spent, stop_all},
     task::{Ctx, Room, Task},
     tuning,
 };
@@ -145,6 +145,7 @@ impl EventLoop {
             stop_all(&room.broker, &plugins);
             end_tasks(tasks, &abandon).await;
             room.broker.shutdown().await;
+            last_spent(&ctx, &room).await;
             let Room { vault, broker, .. } = room;
             drop(broker);
             let mut closed = Msg::Closed(ticket, Ok(()));
@@ -234,6 +235,7 @@ fn first_look(ctx: &Arc<Ctx>, room: &Room) -> Result<Vec<Change>, UserError> {
     let mut changes = plugins::install_bundled(&task);
     changes.push(Change::Plugins(plugins::read(&task)?));
     changes.push(Change::DeveloperMode(plugins::developer_mode(&task)?));
+    changes.push(crate::tools::modes(&task)?);
     changes.push(Change::Folders(room.vault.folders()?));
     changes.push(library::first_page(&task)?);
     changes.push(Change::Conversations(room.vault.conversations()?));

@@ -3,12 +3,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use hearth_base::{ConversationId, FolderId, Grant, Manifest, ModelId, PluginId, SettingValue};
+use hearth_base::{
+    ConversationId, DocumentId, FolderId, Grant, Manifest, ModelId, PluginId, SettingValue,
+};
 use hearth_broker::{PanelView, PluginNotice};
 use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
     AdapterChoice, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery,
-    Folder, ImportEntry,
+    Folder, ImportEntry, ToolMode,
 };
 
 use crate::{PluginChange, SignatureView, StoredEntry, Ticket, TuningView, UserError};
@@ -46,6 +48,10 @@ pub struct View {
     pub jobs: Arc<Vec<JobView>>,
     /// What waits for the user's answer.
     pub questions: Arc<Vec<PickView>>,
+    /// Calls of tools that wait for the user's yes.
+    pub tool_calls: Arc<Vec<ToolCallView>>,
+    /// How the chat may call plugins; those that are not here, not at all.
+    pub tools: Arc<BTreeMap<PluginId, ToolMode>>,
     /// Things to tell the user.
     pub notices: Arc<Vec<Notice>>,
     /// What plugins did, the last first.
@@ -107,6 +113,9 @@ pub struct Answering {
     pub tokens: u32,
     /// Tokens a second so far.
     pub tokens_per_sec: f32,
+    /// What goes on before the answer, in words: choosing a tool, waiting for the user, running it. Empty while the model
+    /// answers.
+    pub doing: String,
 }
 
 /// An installed plugin.
@@ -231,6 +240,42 @@ pub struct PickView {
     pub purpose: String,
     /// At most so many.
     pub limit: u16,
+}
+
+/// The chat wants to call a plugin's tool.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ToolCallView {
+    /// For [`crate::Command::AnswerToolCall`].
+    pub question: u64,
+    /// The question to the model that it is for.
+    pub ticket: Ticket,
+    /// Where it was asked.
+    pub conversation: ConversationId,
+    /// Whose tool.
+    pub plugin: PluginId,
+    /// The plugin's name.
+    pub plugin_name: String,
+    /// The command of its manifest.
+    pub command: String,
+    /// The command's title.
+    pub title: String,
+    /// Exactly the words that the plugin would get.
+    pub input: Option<String>,
+    /// The document that it would work on.
+    pub document: Option<DocumentId>,
+    /// The document's title.
+    pub document_title: String,
+}
+
+impl std::fmt::Debug for ToolCallView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToolCallView")
+            .field("question", &self.question)
+            .field("plugin", &self.plugin)
+            .field("command", &self.command)
+            .field("document", &self.document)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Something to tell the user.

@@ -12,6 +12,8 @@ mod models;
 mod plugins;
 #[path = "it/stage.rs"]
 mod stage;
+#[path = "it/tools.rs"]
+mod tools;
 #[path = "it/tuning.rs"]
 mod tuning;
 #[path = "it/vault.rs"]

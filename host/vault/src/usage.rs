@@ -109,7 +109,8 @@ impl Vault {
                 &format!(
                     "INSERT INTO plugin_runs ({COLUMNS}, plugin, run, at_secs, what)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-                     ON CONFLICT (plugin, run) DO UPDATE SET {sums}"
+                     ON CONFLICT (plugin, run) DO UPDATE SET {sums}, at_secs = min(at_secs, excluded.at_secs),
+                        what = CASE excluded.what WHEN '' THEN what ELSE excluded.what END"
                 ),
                 more,
             )?;
@@ -215,14 +216,11 @@ pub(crate) mod tests {
     pub(crate) fn installed() -> (Vault, PluginId) {
         let vault = Vault::in_memory().unwrap();
         let plugin = PluginId::new("org.example.digest").unwrap();
-        let manifest =
-            format!("id = \"{plugin}\"\nname = \"Digest\"\nversion = \"1.0.0\"\napi = \"0.1\"\n");
-        let record: PluginRecord = serde_json::from_value(serde_json::json!({
-            "id": plugin, "version": "1.0.0", "manifest": manifest, "component_hash": "00", "sealed": true,
-            "bundled": false, "enabled": true, "suspended": null, "installed_secs": 0, "publisher": "", "origin": "",
-        }))
-        .unwrap();
-        vault.put_plugin(&record).unwrap();
+        let sql = "INSERT INTO plugins (id, version, manifest, component_hash, sealed, bundled, enabled, installed_secs)
+                   VALUES (?1, '1.0.0', '', '00', 1, 0, 1, 0)";
+        let install =
+            |transaction: &rusqlite::Transaction<'_>| transaction.execute(sql, [plugin.as_str()]);
+        vault.write("install for a test", install).unwrap();
         (vault, plugin)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hearth_base::DocumentId;
 use hearth_engine_api::{ChatMessage, Engine, Priority, Prompt, Role};
-use hearth_vault::Speaker;
+use hearth_vault::{Speaker, ToolCall};
 
 use crate::UserError;
 
@@ -17,6 +17,8 @@ const ANSWER_TOKENS: u32 = 2048;
 const ANSWER_SHARE: u32 = 4;
 /// At most so much is kept for the answer before anything is left out.
 const RESERVE_TOKENS: u32 = 1024;
+/// A question up to this length is repeated after what a tool gave for it.
+const REPEATED_BYTES: usize = 500;
 /// Rounds of shortening before giving up; each takes a tenth away.
 const ROUNDS: u32 = 24;
 
@@ -28,10 +30,20 @@ pub(super) struct Turn {
     pub(super) attached: Vec<Attached>,
 }
 
-/// A document the model reads along.
+impl Turn {
+    /// A call in the model's own words, with its result beside it.
+    pub(super) fn of_call(words: String, call: &ToolCall, result: String) -> Self {
+        let title = format!("{} ({})", call.title, call.plugin_name);
+        let result = Attached { id: None, title, text: result };
+        Self { speaker: Speaker::Tool, text: words, attached: vec![result] }
+    }
+}
+
+/// What the model reads along: a document, or a tool's result.
 #[derive(Clone, Debug)]
 pub(super) struct Attached {
-    pub(super) id: DocumentId,
+    /// `None` of a result.
+    pub(super) id: Option<DocumentId>,
     pub(super) title: String,
     pub(super) text: String,
 }
@@ -57,6 +69,29 @@ pub(super) async fn plan(
 ) -> Result<Plan, UserError> {
     let reserve = (context_tokens / ANSWER_SHARE).clamp(1, RESERVE_TOKENS);
     let room = context_tokens.saturating_sub(reserve);
+    let Fitted { messages, notices, tokens } = fit(engine, turns, room, context_tokens).await?;
+    let answer_tokens = context_tokens.saturating_sub(tokens).clamp(1, ANSWER_TOKENS);
+    Ok(Plan { messages, notices, answer_tokens })
+}
+
+/// Messages that fit.
+pub(super) struct Fitted {
+    pub(super) messages: Vec<ChatMessage>,
+    /// What was left out, in words for the user.
+    pub(super) notices: Vec<String>,
+    tokens: u32,
+}
+
+/// Makes messages of at most `room` tokens, in a context of so many.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) async fn fit(
+    engine: &Engine,
+    turns: Vec<Turn>,
+    room: u32,
+    context_tokens: u32,
+) -> Result<Fitted, UserError> {
     let all = spoken(turns);
     let mut notices = Vec::new();
 
@@ -72,8 +107,7 @@ pub(super) async fn plan(
         messages = rendered(&kept);
         tokens = count(engine, &messages).await?;
     }
-    let answer_tokens = context_tokens.saturating_sub(tokens).clamp(1, ANSWER_TOKENS);
-    Ok(Plan { messages, notices, answer_tokens })
+    Ok(Fitted { messages, notices, tokens })
 }
 
 /// What was said: no notices, no answers that never began, each document once.
@@ -82,21 +116,23 @@ fn spoken(turns: Vec<Turn>) -> Vec<Turn> {
     let mut spoken: Vec<Turn> = turns
         .into_iter()
         .filter(|turn| match turn.speaker {
-            Speaker::User => true,
+            Speaker::User | Speaker::Tool => true,
             Speaker::Assistant => !turn.text.trim().is_empty(),
-            Speaker::Notice | Speaker::Tool => false,
+            Speaker::Notice => false,
         })
         .collect();
     for turn in &mut spoken {
-        turn.attached.retain(|document| seen.insert(document.id));
+        turn.attached.retain(|document| document.id.is_none_or(|id| seen.insert(id)));
     }
     spoken
 }
 
-/// How many of the oldest turns must go for the rest to fit, documents whole. All but the last if none is enough.
+/// How many of the oldest turns must go for the rest to fit, documents whole. All before the last question if none is
+/// enough.
 async fn fewest_left_out(engine: &Engine, all: &[Turn], room: u32) -> Result<usize, UserError> {
     // Fewer turns are never longer, so the border is found by halving.
-    let (mut low, mut high) = (0, all.len().saturating_sub(1));
+    let last = all.iter().rposition(|turn| turn.speaker == Speaker::User).unwrap_or(0);
+    let (mut low, mut high) = (0, last);
     while low < high {
         let middle = usize::midpoint(low, high);
         let messages = rendered(&without_oldest(all, middle));
@@ -107,7 +143,7 @@ async fn fewest_left_out(engine: &Engine, all: &[Turn], room: u32) -> Result<usi
         }
     }
     // An answer without its question is left out too.
-    while low < all.len().saturating_sub(1) && all[low].speaker == Speaker::Assistant {
+    while low < last && all[low].speaker != Speaker::User {
         low += 1;
     }
     Ok(low)
@@ -118,7 +154,8 @@ fn without_oldest(all: &[Turn], left_out: usize) -> Vec<Turn> {
     let (gone, kept) = all.split_at(left_out);
     let mut kept = kept.to_vec();
     if let Some(first) = kept.iter_mut().find(|turn| turn.speaker == Speaker::User) {
-        let moved = gone.iter().flat_map(|turn| turn.attached.iter().cloned());
+        let documents = gone.iter().filter(|turn| turn.speaker == Speaker::User);
+        let moved = documents.flat_map(|turn| turn.attached.iter().cloned());
         first.attached = moved.chain(std::mem::take(&mut first.attached)).collect();
     }
     kept
@@ -193,25 +230,52 @@ fn fair_limit(lengths: &[u32], room: u32) -> u32 {
     u32::MAX
 }
 
-/// The messages of a prompt; neighbours of one role become one message, as most templates demand.
+/// The messages of a prompt; neighbours of one role become one message, as most templates demand. Of a call the model
+/// has said the words, and reads the result in the user's next message.
 fn rendered(turns: &[Turn]) -> Vec<ChatMessage> {
     let mut messages = vec![ChatMessage::new(Role::System, SYSTEM)];
     for turn in turns {
-        let role = if turn.speaker == Speaker::User { Role::User } else { Role::Assistant };
-        let mut content = String::new();
-        for Attached { title, text, .. } in &turn.attached {
-            content.push_str(&format!("Attached: {title}\n\n{text}\n\n"));
-        }
-        content.push_str(&turn.text);
-        match messages.last_mut() {
-            Some(last) if last.role == role => {
-                last.content.push_str("\n\n");
-                last.content.push_str(&content);
+        match turn.speaker {
+            Speaker::Tool => {
+                say(&mut messages, Role::Assistant, &turn.text);
+                for Attached { title, text, .. } in &turn.attached {
+                    let words = format!("Result of {title}, for you to read:\n\n{text}");
+                    say(&mut messages, Role::User, &words);
+                }
             }
-            _ => messages.push(ChatMessage::new(role, content)),
+            speaker => {
+                let mut content = String::new();
+                for Attached { title, text, .. } in &turn.attached {
+                    content.push_str(&format!("Attached: {title}\n\n{text}\n\n"));
+                }
+                content.push_str(&turn.text);
+                let role = if speaker == Speaker::User { Role::User } else { Role::Assistant };
+                say(&mut messages, role, &content);
+            }
         }
     }
+    if turns.last().is_some_and(|turn| turn.speaker == Speaker::Tool)
+        && let Some(question) = turns.iter().rfind(|turn| turn.speaker == Speaker::User)
+    {
+        // The result may be long, and what was asked far above.
+        let words = if question.text.len() <= REPEATED_BYTES {
+            format!("With this, answer what I asked: {}", question.text)
+        } else {
+            "With this, answer what I asked.".into()
+        };
+        say(&mut messages, Role::User, &words);
+    }
     messages
+}
+
+fn say(messages: &mut Vec<ChatMessage>, role: Role, content: &str) {
+    match messages.last_mut() {
+        Some(last) if last.role == role => {
+            last.content.push_str("\n\n");
+            last.content.push_str(content);
+        }
+        _ => messages.push(ChatMessage::new(role, content)),
+    }
 }
 
 async fn count(engine: &Engine, messages: &[ChatMessage]) -> Result<u32, UserError> {

@@ -20,8 +20,11 @@ fn turn(speaker: Speaker, text: &str) -> Turn {
 }
 
 fn asked_with(id: i64, words: usize, text: &str) -> Turn {
-    let document =
-        Attached { id: DocumentId(id), title: format!("Paper {id}"), text: "word ".repeat(words) };
+    let document = Attached {
+        id: Some(DocumentId(id)),
+        title: format!("Paper {id}"),
+        text: "word ".repeat(words),
+    };
     Turn { speaker: Speaker::User, text: text.into(), attached: vec![document] }
 }
 

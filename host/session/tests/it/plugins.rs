@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -324,12 +324,16 @@ fn a_question_is_put_to_the_user_and_answered() {
 
 #[test]
 fn many_runs_leave_room_for_the_users_own_work() {
-    let (go, entered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let go = Arc::new(AtomicBool::new(false));
+    let (ran, at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let most = Arc::new(AtomicUsize::new(0));
     let guests = {
-        let (go, entered) = (go.clone(), entered.clone());
+        let (go, ran, at_once, most) = (go.clone(), ran.clone(), at_once.clone(), most.clone());
         Scripted::new(move |_, _, cancel| {
-            entered.fetch_add(1, Ordering::SeqCst);
+            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             wait_for(&go, cancel);
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            ran.fetch_add(1, Ordering::SeqCst);
             GuestEnd::Returned(Ok(()))
         })
     };
@@ -338,7 +342,7 @@ fn many_runs_leave_room_for_the_users_own_work() {
         .map(|n| stage.install(&DIGEST.replace("example.digest", &format!("example.digest{n}"))))
         .map(|plugin| stage.handle.start(start(&plugin)).unwrap())
         .collect();
-    until(&stage.handle, "all run", |_| entered.load(Ordering::SeqCst) == runs.len());
+    until(&stage.handle, "one runs", |_| at_once.load(Ordering::SeqCst) == 1);
     let made = stage.handle.start(Command::NewConversation).unwrap();
     until(&stage.handle, "a conversation", |view| view.conversations.len() == 1);
     go.store(true, Ordering::SeqCst);
@@ -346,6 +350,46 @@ fn many_runs_leave_room_for_the_users_own_work() {
     for run in runs {
         run.wait(&mut |_| {}).unwrap();
     }
+    // Nobody vouches for any of them, so they count as one publisher's: their code runs one after the other.
+    assert_eq!((ran.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (24, 1));
+}
+
+#[test]
+fn plugins_of_one_publisher_take_turns() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let go = Arc::new(AtomicBool::new(false));
+    let guests = {
+        let (order, go) = (order.clone(), go.clone());
+        Scripted::new(move |invocation, _, cancel| {
+            wait_for(&go, cancel);
+            let Export::Run { command, .. } = &invocation.export else { panic!("{invocation:?}") };
+            order.lock().unwrap().push(command.clone());
+            GuestEnd::Returned(Ok(()))
+        })
+    };
+    let stage = Setting { guests, ..Setting::default() }.open();
+    let named = |name: &str| {
+        let manifest = DIGEST.replace("example.digest", &format!("example.{name}"));
+        stage.install(
+            &manifest.replace("id = \"digest\", title", &format!("id = \"{name}\", title")),
+        )
+    };
+    let (busy, other) = (named("busy"), named("other"));
+    let run = |plugin: &PluginId, command: &str| {
+        let (plugin, command) = (plugin.clone(), command.to_owned());
+        stage
+            .handle
+            .start(Command::RunPlugin { plugin, command, focus: None, input: None })
+            .unwrap()
+    };
+    let mut runs: Vec<_> = (0..4).map(|_| run(&busy, "busy")).collect();
+    runs.push(run(&other, "other"));
+    go.store(true, Ordering::SeqCst);
+    for run in runs {
+        run.wait(&mut |_| {}).unwrap();
+    }
+    // The one that asked once need not wait for all that the busy one asked before.
+    assert_eq!(*order.lock().unwrap(), ["busy", "other", "busy", "busy", "busy"]);
 }
 
 #[test]
