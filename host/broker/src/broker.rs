@@ -7,6 +7,7 @@ use hearth_base::{
     Origin, PluginId, RunId, Source,
 };
 use hearth_engine_api::{AdapterSlot, Engine};
+use hearth_gate::Day;
 use hearth_vault::Vault;
 use tokio::runtime::Handle as Runtime;
 
@@ -104,7 +105,9 @@ impl Broker {
         {
             return Err(BeginError::FocusRefused);
         }
-        let (mut client, run) = self.client(&vault, manifest, grant, Personal::new(personal))?;
+        let when = (Day::of(today), !matches!(start, Start::Command { .. }));
+        let personal = Personal::new(personal);
+        let (mut client, run) = self.client(&vault, (manifest, grant), personal, when)?;
         let scope = Arc::clone(client.scope());
         let export = match self.export(&mut client, &scope, start, words) {
             Ok(export) => export,
@@ -131,7 +134,8 @@ impl Broker {
         let vault = self.inner.vault().ok_or(BeginError::Locked)?;
         let manifest = self.ready(&vault, plugin)?;
         let grant = vault.grant(plugin)?;
-        let (client, run) = self.client(&vault, manifest, grant, Personal::default())?;
+        let when = (Day::of(today), false);
+        let (client, run) = self.client(&vault, (manifest, grant), Personal::default(), when)?;
         let export = Export::Migrate { from_version: from.to_owned() };
         Ok((client.with_storage_alone(), run.invocation(export, today, locale)))
     }
@@ -140,15 +144,15 @@ impl Broker {
     fn client(
         &self,
         vault: &Arc<Vault>,
-        manifest: Manifest,
-        grant: Grant,
+        (manifest, grant): (Manifest, Grant),
         personal: Personal,
+        when: (Day, bool),
     ) -> Result<(Client, Numbered), BeginError> {
         let plugin = manifest.id.clone();
         let run = vault.next_run(&plugin)?;
         let seed = seed(&vault.run_key()?, &plugin, run);
         let most_rows = self.inner.limits.audit_rows;
-        let scope = Arc::new(Scope::new(manifest, grant, (run, seed), personal, most_rows));
+        let scope = Arc::new(Scope::new(manifest, grant, (run, seed), personal, when, most_rows));
         let before = Permit::mint(vault, &scope, storage::Recall)
             .and_then(|permit| storage::recall(vault, permit))
             .map_err(|fault| BeginError::NotReady { why: fault.to_string() })?;
@@ -352,11 +356,11 @@ impl Broker {
                 return Ok(Export::Run { command: id, focus, input });
             }
             Start::Pressed { panel, button } => {
-                self.record_gesture(client, &panel, "a press")?;
+                self.pay_gesture(client, scope, "a press")?;
                 (panel, Event::Pressed(button))
             }
             Start::Entered { panel, input, text } => {
-                self.record_gesture(client, &panel, "an entry")?;
+                self.pay_gesture(client, scope, "an entry")?;
                 let handle = hold(client, self.given(scope, text, entered()))?;
                 (panel, Event::Entered(input, handle))
             }
@@ -364,7 +368,7 @@ impl Broker {
                 let picked =
                     self.inner.panels().get(&panel).and_then(|open| open.picked(&picker, value));
                 let (element, list) = picked.ok_or(BeginError::Stale)?;
-                self.record_gesture(client, &panel, "a pick")?;
+                self.pay_gesture(client, scope, "a pick")?;
                 let mut flow = Flow::of(entered());
                 if let Some(outcome) = list.as_ref().and_then(|list| list.outcome.get()) {
                     flow.join(&outcome.flow);
@@ -380,19 +384,6 @@ impl Broker {
     /// The user's own words, or the chat's, as a value.
     fn given(&self, scope: &Arc<Scope>, text: String, label: Label) -> Arc<Node> {
         self.inner.node(scope, Kind::Text, Op::Given(text.into(), Flow::of(label)))
-    }
-
-    /// Writes down what a gesture tells the plugin: which one it was, of so many it could have been.
-    fn record_gesture(
-        &self,
-        client: &mut Client,
-        panel: &PanelKey,
-        gesture: &str,
-    ) -> Result<(), BeginError> {
-        let controls = self.inner.panels().get(panel).map(|open| open.controls());
-        let controls = controls.ok_or(BeginError::Stale)?;
-        client.record(format!("was told of {gesture}, of {controls} controls"), true);
-        Ok(())
     }
 }
 

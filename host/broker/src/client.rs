@@ -4,6 +4,7 @@ mod documents;
 mod end;
 mod model;
 mod panel;
+mod reveal;
 mod state;
 mod values;
 
@@ -13,8 +14,8 @@ use std::{
 };
 
 use hearth_base::{Answer, GuestError, Handle, HostCall, HostReply, Quota, RunId, SettingValue};
-use hearth_gate::GateEvent;
 use hearth_vault::AuditRow;
+use tokio::time::Instant;
 
 use crate::{
     ModelFacts, RunEnd, audit,
@@ -28,6 +29,7 @@ use crate::{
 
 use end::SaveOrder;
 use model::Completion;
+use reveal::Revealed;
 
 /// Refusals written down one by one of a run; a plugin that tries more often is known by then.
 const MOST_REFUSAL_ROWS: u32 = 64;
@@ -53,6 +55,9 @@ pub struct Client {
     held: BTreeMap<u32, Held>,
     next_handle: u32,
     meter: Meter,
+    /// When the run began, for the grid that answers of the gate come on.
+    began: Instant,
+    revealed: Revealed,
     rows: Vec<AuditRow>,
     refusals: u32,
     /// Why the run may not go on, if so. Whatever it returns, it ends abnormally.
@@ -72,6 +77,10 @@ impl Client {
     pub(crate) fn new(inner: Arc<Inner>, scope: Arc<Scope>, before: Before) -> Self {
         let Before { settings, storage, kept_names } = before;
         let (model, model_epoch) = inner.loaded(|l| (l.facts().cloned(), l.epoch()));
+        let began = {
+            let _in_its_time = inner.runtime.enter();
+            Instant::now()
+        };
         let mut client = Self {
             model,
             model_epoch,
@@ -87,6 +96,8 @@ impl Client {
             held: BTreeMap::new(),
             next_handle: 1,
             meter: Meter::default(),
+            began,
+            revealed: Revealed::default(),
             rows: Vec::new(),
             refusals: 0,
             broken: None,
@@ -102,8 +113,8 @@ impl Client {
         self.scope.run
     }
 
-    /// Answers a call. Only `CompletionNext` may wait, for the model; it must not be called on a thread of the async
-    /// runtime.
+    /// Answers a call. `CompletionNext`, `RevealChoice` and `RevealText` may wait, for the model or the user; it must not be
+    /// called on a thread of the async runtime.
     ///
     /// # Errors
     /// [`GuestError`], from public facts alone.
@@ -182,8 +193,8 @@ impl Client {
             HostCall::CompletionStart { prompt, options } => self.completion(prompt, options),
             HostCall::CompletionNext(completion) => self.completion_next(completion),
             HostCall::RevealChoice(choice) => self.reveal_choice(choice),
-            HostCall::RevealText { text, purpose: _ } => self.reveal_text(text),
-            HostCall::Remaining => Ok(Answer::Number(0)),
+            HostCall::RevealText { text, purpose } => self.reveal_text(text, &purpose),
+            HostCall::Remaining => self.remaining(),
             HostCall::PanelShow { panel, nodes } => self.show(&panel, nodes),
             HostCall::Notify { icon, message } => self.notify(icon, &message),
             HostCall::StorageGet(key) => self.storage_get(&key),
@@ -194,24 +205,6 @@ impl Client {
             HostCall::Log { level, message } => self.log(level, &message),
             HostCall::Progress { percent, message } => self.progress(percent, &message),
         }
-    }
-
-    fn reveal_choice(&mut self, choice: Handle) -> HostReply {
-        let node = self.value(choice)?;
-        let Kind::Choice { outcomes } = node.kind else { return Err(wrong_kind("a choice")) };
-        self.allow(Access::RevealChoice)?;
-        let outcomes = u32::try_from(outcomes).unwrap_or(u32::MAX);
-        let price_millibits = hearth_gate::choice_millibits(outcomes);
-        let event = GateEvent::ChoiceOverQuota { outcomes, price_millibits };
-        self.record_refused(event.to_string());
-        Err(GuestError::Refused)
-    }
-
-    fn reveal_text(&mut self, text: Handle) -> HostReply {
-        self.text(text)?;
-        self.allow(Access::RevealText)?;
-        self.record_refused(GateEvent::TextOverQuota.to_string());
-        Err(GuestError::Refused)
     }
 
     /// Asks the policy, under the grant the run began with.
@@ -294,9 +287,10 @@ impl Client {
     fn record_refusal(&mut self, error: &GuestError) {
         let what = match error {
             GuestError::Denied(power) => format!("was denied {power:?}"),
+            GuestError::OverQuota(Quota::Bits) => return,
             GuestError::OverQuota(quota) => format!("ran out of {quota:?}"),
             GuestError::Unsupported => "asked for what this version does not have".into(),
-            // A refusal by the gate has its own row; a mistake in an argument concerns nobody.
+            // What the gate refuses has its own row; a mistake in an argument concerns nobody.
             GuestError::Refused | GuestError::Invalid(_) => return,
         };
         self.record_refused(what);

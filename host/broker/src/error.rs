@@ -48,6 +48,12 @@ pub enum BeginError {
     /// The panel is not open, or has no such button, field or element.
     #[error("the panel no longer shows this")]
     Stale,
+    /// Gestures have told the plugin all that they may today.
+    #[error("the plugin has heard all that gestures may tell it today")]
+    GesturesSpent {
+        /// What is left of that, in thousandths of a bit: less than this gesture would tell.
+        left_millibits: u32,
+    },
     /// More text than a field takes.
     #[error("the text is {got_bytes} bytes; at most {limit_bytes} are taken")]
     TooLong {

@@ -11,11 +11,13 @@ use std::{
 
 use hearth_base::{PluginId, Weights};
 use hearth_engine_api::{AdapterSlot, Engine};
+use hearth_gate::within_the_hour;
 use hearth_vault::Vault;
 use tokio::{
     runtime::Handle as Runtime,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::AbortHandle,
+    time::Instant,
 };
 
 use crate::{
@@ -59,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) spent: Arc<Ledger>,
     panels: Mutex<BTreeMap<PanelKey, OpenPanel>>,
     work: Mutex<BTreeMap<PluginId, Work>>,
+    /// When each plugin asked for texts, as far as that came to looking at one.
+    texts: Mutex<BTreeMap<PluginId, Vec<Instant>>>,
     changed: Arc<Notify>,
     notifier: AbortHandle,
     #[cfg(test)]
@@ -134,6 +138,7 @@ impl Inner {
             spent: Arc::default(),
             panels: Mutex::default(),
             work: Mutex::default(),
+            texts: Mutex::default(),
             changed,
             notifier,
             #[cfg(test)]
@@ -156,6 +161,24 @@ impl Inner {
 
     pub(crate) fn work(&self) -> MutexGuard<'_, BTreeMap<PluginId, Work>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often a plugin has lately asked for a text that was then looked at: a public fact, for it is counted whatever
+    /// came of it.
+    pub(crate) fn texts_within_the_hour(&self, plugin: &PluginId) -> u32 {
+        let _in_its_time = self.runtime.enter();
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = texts.get(plugin).into_iter().flatten();
+        within_the_hour(asked.map(|at| at.elapsed().as_secs()))
+    }
+
+    /// Notes that it has.
+    pub(crate) fn note_text(&self, plugin: &PluginId) {
+        let _in_its_time = self.runtime.enter();
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_plugin = texts.entry(plugin.clone()).or_default();
+        of_plugin.retain(|at| within_the_hour(std::iter::once(at.elapsed().as_secs())) > 0);
+        of_plugin.push(Instant::now());
     }
 
     pub(crate) fn model(&self) -> Option<ModelFacts> {

@@ -29,6 +29,7 @@ mod audit;
 mod broker;
 mod client;
 mod error;
+mod gestures;
 mod inner;
 mod limits;
 mod loaded;
@@ -56,7 +57,12 @@ pub use limits::Limits;
 pub use spent::Spent;
 pub use start::{ModelFacts, ModelTrust, Occasion, PersonalAdapter, RunEnd, Start};
 
+// What they learn.
+pub use hearth_gate::Standing;
+
 // Whoever speaks with the user.
-pub use outside::{Asker, Observer, PickAnswer, PickQuestion};
+pub use outside::{
+    Asker, Observer, PickAnswer, PickQuestion, RevealAnswer, RevealQuestion, RevealSource,
+};
 pub use view::{PanelKey, PanelNode, PanelView, PluginNotice, ValueId, ValueState, ValueView};
 pub use words::{escape_text, escape_words};

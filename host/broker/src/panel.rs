@@ -84,6 +84,11 @@ impl OpenPanel {
         self.nodes.iter().filter(is_control).count()
     }
 
+    /// Whether the user may see values in it.
+    pub(crate) fn shows_values(&self) -> bool {
+        self.nodes.iter().any(|node| node.node().is_some())
+    }
+
     /// Whether it has an enabled button of this id.
     pub(crate) fn has_button(&self, id: &str) -> bool {
         let is_it = |button: &Button| button.enabled && button.id == id;

@@ -1,11 +1,19 @@
 //! What stays the same throughout one run.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+};
 
 use hearth_base::{Grant, Label, Manifest, PluginId, RunId, Source, Weights};
 use hearth_engine_api::AdapterUse;
+use hearth_gate::Day;
 
 use crate::{PersonalAdapter, escape_words};
+
+/// Stands in the label of whatever was asked of personal weights, be there an adapter or none: that there is one is private,
+/// too, and so must not be told by a label.
+pub(crate) const PERSONAL_WEIGHTS: &str = "personal weights";
 
 /// One run of a plugin: who it is, what it may do, and whether it still goes on.
 pub(crate) struct Scope {
@@ -19,6 +27,12 @@ pub(crate) struct Scope {
     pub(crate) grant: Grant,
     /// What its personal weights are.
     personal: Personal,
+    /// The day that its charges count for.
+    pub(crate) day: Day,
+    /// Whether it began by the user's gesture in one of its panels.
+    pub(crate) in_panel: bool,
+    /// What the values depended on that there was no room for.
+    without_room: Mutex<Label>,
     stopped: AtomicBool,
     /// Bytes of its values that are there.
     bytes: AtomicUsize,
@@ -42,6 +56,7 @@ impl Personal {
             personal.label.join(&label);
             personal.label.sources.insert(Source::PrivateModel(name));
         }
+        personal.label.sources.insert(Source::PrivateModel(PERSONAL_WEIGHTS.into()));
         personal
     }
 }
@@ -52,6 +67,7 @@ impl Scope {
         grant: Grant,
         (run, seed): (RunId, u64),
         personal: Personal,
+        (day, in_panel): (Day, bool),
         most_rows: u32,
     ) -> Self {
         Self {
@@ -62,6 +78,9 @@ impl Scope {
             manifest,
             grant,
             personal,
+            day,
+            in_panel,
+            without_room: Mutex::default(),
             stopped: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             operations: AtomicU32::new(0),
@@ -98,6 +117,17 @@ impl Scope {
             self.release(bytes);
         }
         fits
+    }
+
+    /// Notes what a value depended on that there was no room for: its label goes with it, and yet that it failed depends on
+    /// all of this.
+    pub(crate) fn note_without_room(&self, label: &Label) {
+        self.without_room.lock().unwrap_or_else(PoisonError::into_inner).join(label);
+    }
+
+    /// What was noted so.
+    pub(crate) fn without_room(&self) -> Label {
+        self.without_room.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives the room of a value back.

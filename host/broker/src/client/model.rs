@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hearth_base::{
-    Answer, GuestError, Handle, HostReply, Message, MessageRole, ModelOptions, Part, Quota, Schema, Weights,
+    Answer, GuestError, Handle, HostReply, Message, MessageRole, ModelOptions, Part, Quota, Schema,
+    Weights,
 };
 use hearth_engine_api::{CacheScope, ChatMessage, GenerateEvent, Generation, StopReason};
 

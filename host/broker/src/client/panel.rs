@@ -123,10 +123,12 @@ impl Client {
         if depth > 0 {
             return Err(invalid("a row or column without an end"));
         }
-        let most_enabled =
-            if values > 0 { limits.panel_controls_beside_values } else { limits.panel_controls };
-        if controls > limits.panel_controls || enabled > most_enabled {
+        if controls > limits.panel_controls {
             return Err(GuestError::OverQuota(Quota::Panels));
+        }
+        let most = limits.panel_controls_beside_values;
+        if values > 0 && enabled > most {
+            return Err(invalid(&format!("at most {most} enabled controls beside values")));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::{
 
 use hearth_base::{DocumentId, Label, Source};
 
-use crate::escape_words;
+use crate::{escape_words, scope::PERSONAL_WEIGHTS};
 
 /// Titles longer than this are cut, visibly, in the words about a value.
 const TITLE_CHARS: usize = 60;
@@ -168,6 +168,11 @@ impl Flow {
         self.notes.left_out
     }
 
+    /// The documents that it was made of.
+    pub(crate) fn made_of(&self) -> BTreeSet<DocumentId> {
+        self.contents().flat_map(|titles| titles.keys().copied()).collect()
+    }
+
     /// The title of the one document it was made of, if it is one.
     pub(crate) fn only_title(&self) -> Option<&str> {
         match self.count_content() {
@@ -197,10 +202,17 @@ impl Flow {
             let also = if among > 0 { " and" } else { " from" };
             say(format_args!("{also} what you entered"));
         }
-        for source in beside {
-            if let Source::PrivateModel(name) = source {
-                say(format_args!(", with the private model {}", escape_words(name)));
-            }
+        let models = beside.iter().filter_map(|source| match source {
+            Source::PrivateModel(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let (personal, named): (Vec<&str>, Vec<&str>) =
+            models.partition(|name| *name == PERSONAL_WEIGHTS);
+        for name in &named {
+            say(format_args!(", with the private model {}", escape_words(name)));
+        }
+        if named.is_empty() && !personal.is_empty() {
+            say(format_args!(", with personal weights"));
         }
         if self.notes.in_pieces {
             say(format_args!("; read in pieces, being longer than the model's context"));

@@ -11,6 +11,8 @@ mod migration;
 mod pairs;
 mod panels;
 mod personal;
+mod reveals;
+mod rows;
 mod runs;
 mod t0;
 mod together;

@@ -27,8 +27,14 @@ fn with_adapter() -> Recipe {
     Recipe { personal: vec![adapter(1, &[7000])], ..Recipe::default() }
 }
 
+/// Whatever is asked of personal weights is private, be there an adapter or none.
+fn personal_weights() -> Source {
+    Source::PrivateModel("personal weights".into())
+}
+
 fn learnt() -> BTreeSet<Source> {
-    [Source::Document(DocumentId(7000)), Source::PrivateModel("manner 1".into())].into()
+    let manner = Source::PrivateModel("manner 1".into());
+    [Source::Document(DocumentId(7000)), manner, personal_weights()].into()
 }
 
 /// The texts and labels of all that is shown, saved by the user's gesture; last first.
@@ -110,14 +116,15 @@ fn several_are_added_up_and_none_is_the_model_as_it_is() {
         let saved = saved(&world);
         let [(text, label)] = saved.as_slice() else { panic!("{saved:?}") };
         assert!(text.starts_with(told), "{text}");
-        assert_eq!(label.is_public(), is_none);
         let all = [
             Source::Document(DocumentId(1)),
             Source::Document(DocumentId(7)),
             Source::PrivateModel("manner 2".into()),
             Source::PrivateModel("manner 3".into()),
+            personal_weights(),
         ];
-        assert!(is_none || label.sources == all.into(), "{label:?}");
+        let expected = if is_none { [personal_weights()].into() } else { BTreeSet::from(all) };
+        assert_eq!(label.sources, expected);
     }
 }
 

@@ -366,7 +366,7 @@ fn limits_hold() {
     let mut nodes: Vec<Node> = (0..9).map(|n| button(&n.to_string())).collect();
     client.call(show(nodes.clone())).unwrap();
     nodes.push(Node::Value(text));
-    assert_eq!(client.call(show(nodes)), over(Quota::Panels));
+    assert!(matches!(client.call(show(nodes)), Err(GuestError::Invalid(_))));
     let deep = [vec![Node::Row; 9], vec![Node::End; 9]].concat();
     for bad in [deep, vec![Node::Column], vec![Node::End], vec![Node::Progress(Some(101))]] {
         assert!(matches!(client.call(show(bad)), Err(GuestError::Invalid(_))));
@@ -459,7 +459,8 @@ fn the_gate_refuses_and_the_attempt_is_on_record() {
     let answer = hearth_base::Schema::Range(1, 4);
     let choice =
         handle(&mut client, HostCall::Decide { prompt: user(vec![Part::Value(text)]), answer });
-    assert_eq!(client.call(HostCall::RevealChoice(choice)), Err(GuestError::Refused));
+    let over = Err(GuestError::OverQuota(Quota::Bits));
+    assert_eq!(client.call(HostCall::RevealChoice(choice)), over);
     let reveal = HostCall::RevealText { text, purpose: "please".into() };
     assert_eq!(client.call(reveal), Err(GuestError::Refused));
     assert_eq!(client.call(HostCall::Remaining), Ok(Answer::Number(0)));
@@ -471,8 +472,8 @@ fn the_gate_refuses_and_the_attempt_is_on_record() {
     assert_eq!(
         gate,
         [
-            "asked to learn a text: refused",
-            "asked to learn one of 4 outcomes (2322 millibits): refused"
+            "asked to learn one of 4 outcomes: refused, for it has no 2.322 bits left",
+            "asked to learn a text without a gesture in its panel: refused, and paid a bit",
         ]
     );
 }

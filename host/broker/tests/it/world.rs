@@ -12,7 +12,8 @@ use hearth_base::{
 };
 use hearth_broker::{
     Asker, BeginError, Broker, Client, ModelFacts, ModelTrust, Observer, PanelNode, PanelView,
-    PersonalAdapter, PickAnswer, PickQuestion, PluginNotice, Start, ValueState, ValueView,
+    PersonalAdapter, PickAnswer, PickQuestion, PluginNotice, RevealAnswer, RevealQuestion, Start,
+    ValueState, ValueView,
 };
 use hearth_engine_api::{AdapterSlot, CacheScope};
 use hearth_vault::{NewSaved, PluginRecord, StoreError, Vault};
@@ -79,6 +80,7 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) vault: Arc<Vault>,
     pub(crate) seen: Arc<Seen>,
+    pub(crate) user: Arc<User>,
     pub(crate) plugin: PluginId,
     /// Documents of the slot.
     pub(crate) documents: Vec<DocumentId>,
@@ -100,18 +102,19 @@ impl World {
         let gate = Arc::new(Gate::default());
         let engine = clock.block_on(engine(recipe, &gate, clock.handle().clone()));
         let seen = Arc::new(Seen::default());
-        let picks = recipe.picks.map(|n| documents.iter().take(n).copied().collect());
+        let picked = recipe.picks.map(|n| documents.iter().take(n).copied().collect());
+        let user = Arc::new(User { picked, reveals: Mutex::new(Box::new(|_| false)) });
         let broker = Broker::new(
             Arc::clone(&vault),
             engine,
             Arc::clone(&seen) as Arc<dyn Observer>,
-            Arc::new(Picks(picks)),
+            Arc::clone(&user) as Arc<dyn Asker>,
             clock.handle().clone(),
         );
         let context_tokens = recipe.context_tokens;
         broker.set_model(recipe.trust.clone().map(|trust| ModelFacts { trust, context_tokens }));
         let personal = recipe.personal.clone();
-        Self { broker, vault, seen, plugin, documents, personal, gate, clock }
+        Self { broker, vault, seen, user, plugin, documents, personal, gate, clock }
     }
 
     pub(crate) fn begin(&self, start: Start) -> (Client, Invocation) {
@@ -310,12 +313,30 @@ impl Observer for Seen {
     }
 }
 
-struct Picks(Option<Vec<DocumentId>>);
+/// Answers what plugins ask the user.
+pub(crate) struct User {
+    picked: Option<Vec<DocumentId>>,
+    /// What they say to a text that is to be revealed; no, unless told otherwise.
+    reveals: Mutex<Reveals>,
+}
 
-impl Asker for Picks {
+type Reveals = Box<dyn FnMut(&RevealQuestion) -> bool + Send>;
+
+impl User {
+    pub(crate) fn answers(&self, reveals: impl FnMut(&RevealQuestion) -> bool + Send + 'static) {
+        *self.reveals.lock().unwrap() = Box::new(reveals);
+    }
+}
+
+impl Asker for User {
     fn pick(&self, _question: PickQuestion) -> PickAnswer {
-        let picked = self.0.clone();
+        let picked = self.picked.clone();
         Box::pin(async move { picked })
+    }
+
+    fn reveal(&self, question: RevealQuestion) -> RevealAnswer {
+        let allowed = (self.reveals.lock().unwrap())(&question);
+        Box::pin(std::future::ready(allowed))
     }
 }
 
