@@ -9,7 +9,7 @@ use crate::{bindings::types::Error, link::Link};
 
 /// Longest a guest may be busy, host calls not counted. Fuel ends it far earlier; this is for what fuel does not count.
 const MAX_BUSY: Duration = Duration::from_secs(20);
-/// Linear memory of one memory, in bytes.
+/// Linear memory of all of a guest's memories together, in bytes.
 const MAX_MEMORY_BYTES: usize = 64 << 20;
 
 /// The store's data.
@@ -99,9 +99,11 @@ pub(crate) fn handle<R: 'static>(resource: &Resource<R>) -> Handle {
     Handle(resource.rep())
 }
 
-/// [`StoreLimits`] that remember whether they were hit: a guest that cannot grow mostly aborts with a bare trap.
+/// [`StoreLimits`] that count all memories together, and remember whether they were hit: a guest that cannot grow mostly
+/// aborts with a bare trap.
 pub(crate) struct Limits {
     limits: StoreLimits,
+    memory_bytes: usize,
     pub(crate) hit: Option<&'static str>,
 }
 
@@ -114,7 +116,7 @@ impl Limits {
             .tables(64)
             .memories(4)
             .build();
-        Self { limits, hit: None }
+        Self { limits, memory_bytes: 0, hit: None }
     }
 }
 
@@ -125,8 +127,12 @@ impl ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = self.limits.memory_growing(current, desired, maximum)?;
-        if !allowed {
+        let memory_bytes = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let allowed = memory_bytes <= MAX_MEMORY_BYTES
+            && self.limits.memory_growing(current, desired, maximum)?;
+        if allowed {
+            self.memory_bytes = memory_bytes;
+        } else {
             self.hit = Some("64 MiB of memory");
         }
         Ok(allowed)

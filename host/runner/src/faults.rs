@@ -19,6 +19,9 @@ pub(crate) fn classify(error: &wasmtime::Error, limit: Option<&'static str>) -> 
         _ if words.contains("store handle limit exceeded") => {
             RunFault::Limit("4,096 values at once".into())
         }
+        _ if words.contains("resource limit exceeded") => {
+            RunFault::Limit("160 instances, 64 tables, 4 memories".into())
+        }
         _ => match limit {
             Some(limit) => RunFault::Limit(limit.into()),
             None => RunFault::Trap(words),

@@ -10,6 +10,10 @@ use hearth_wasm::{ArtefactStore, CompileError, HostCalls, Inspection, RunError, 
 
 use crate::UserError;
 
+/// What to do where the system does not hold plugin processes.
+const CONFINE: &str =
+    "Plugins need a newer system kernel; SECURITY.md says which. All else works without them.";
+
 /// Answers a guest's calls.
 pub type Answerer<'a> = &'a mut (dyn FnMut(HostCall) -> HostReply + Send);
 
@@ -114,6 +118,13 @@ impl GuestRuntime for WasmGuests {
                     "Check that the programs beside hearth are whole.",
                 ));
             }
+            // Not the plugin's doing, so it is not suspended for it.
+            Err(error @ RunError::Unconfined { .. }) => {
+                return Err(UserError::system(
+                    crate::errors::sentence(&error.to_string()),
+                    CONFINE,
+                ));
+            }
             Err(error) => return Ok(GuestEnd::Aborted(error.to_string())),
         };
         Ok(match runner.invoke(invocation, &mut Answers(answer), cancel) {
@@ -144,6 +155,7 @@ impl From<CompileError> for UserError {
                 message,
                 "Check that `hearth-compiler` lies beside the hearth program.",
             ),
+            CompileError::Unconfined { .. } => Self::system(message, CONFINE),
             CompileError::Io(_) => Self::system(message, "Check the free space on the disk."),
             _ => Self::input(message, "Do not use this plugin; tell its publisher."),
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use hearth_base::{MANIFEST_SECTION, Manifest, ManifestError};
-use wasmparser::{
-    CanonicalFunction, CanonicalOption, Encoding, Parser, Payload, Validator, WasmFeatures,
-};
+use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload, WasmFeatures};
+
+mod bodies;
 
 use crate::is_of_one_script;
 
@@ -15,6 +15,12 @@ pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 const MAX_MODULES: u32 = 64;
 /// Most components nested in one.
 const MAX_NESTED: u32 = 256;
+/// Most core instances; a Python guest has 115. A runner makes no more than these either.
+const MAX_INSTANCES: u32 = 160;
+/// Most instances of components; guests have two or three.
+const MAX_COMPONENT_INSTANCES: u32 = 64;
+/// Most types, aliases and canonical functions of the component's own; a Python guest has 1,720.
+const MAX_DEFINITIONS: u32 = 20_000;
 /// The interface package and the version of it this host speaks.
 const PACKAGE: &str = "hearth:plugin/";
 const LINE: &str = "0.1.";
@@ -137,7 +143,7 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, InspectError> {
         return Err(InspectError::NoGuest);
     }
     // Last, since it is the slowest: everything it reads was counted before.
-    Validator::new_with_features(allowed_features()).validate_all(component)?;
+    bodies::validate(component)?;
     let interfaces: BTreeSet<String> = found.interfaces;
     let sealed = !interfaces.contains("declassify");
     if !sealed && manifest.claims_sealed() {
@@ -162,6 +168,9 @@ struct Found<'a> {
     exports_guest: bool,
     modules: u32,
     nested: u32,
+    instances: u32,
+    component_instances: u32,
+    definitions: u32,
 }
 
 impl<'a> Found<'a> {
@@ -197,7 +206,19 @@ impl<'a> Found<'a> {
                 self.nested += 1;
                 at_most(self.nested, MAX_NESTED, "nested components")?;
             }
+            Payload::InstanceSection(section) => {
+                self.instances = self.instances.saturating_add(section.count());
+                at_most(self.instances, MAX_INSTANCES, "core instances")?;
+            }
+            Payload::ComponentInstanceSection(section) => {
+                self.component_instances = self.component_instances.saturating_add(section.count());
+                at_most(self.component_instances, MAX_COMPONENT_INSTANCES, "component instances")?;
+            }
+            Payload::ComponentTypeSection(section) => self.define(section.count())?,
+            Payload::CoreTypeSection(section) => self.define(section.count())?,
+            Payload::ComponentAliasSection(section) => self.define(section.count())?,
             Payload::ComponentCanonicalSection(section) => {
+                self.define(section.count())?;
                 for function in section {
                     check_canonical(&function?)?;
                 }
@@ -218,6 +239,11 @@ impl<'a> Found<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn define(&mut self, count: u32) -> Result<(), InspectError> {
+        self.definitions = self.definitions.saturating_add(count);
+        at_most(self.definitions, MAX_DEFINITIONS, "types and aliases")
     }
 
     fn take_import(&mut self, name: &str) -> Result<(), InspectError> {

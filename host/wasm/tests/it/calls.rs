@@ -103,6 +103,62 @@ fn a_refusal_reaches_the_guest_as_an_error() {
     assert!(runner.is_alive());
 }
 
+/// Has a bug.
+struct Panics;
+
+impl HostCalls for Panics {
+    fn call(&mut self, _call: HostCall) -> HostReply {
+        panic!("a bug in what answers, made by the test")
+    }
+}
+
+#[test]
+fn a_panic_while_answering_ends_the_run_alone() {
+    let Some(runtime) = runtime("a_panic_while_answering_ends_the_run_alone") else { return };
+    let asks = Guest {
+        imports: LITERAL,
+        run: "(call $literal (i32.const 0) (i32.const 2) (i32.const 64))",
+        ..QUIET
+    };
+    let mut runner = start(&runtime, &asks.component());
+    let outcome = runner.invoke(go("go"), &mut Panics, &NEVER);
+    assert!(matches!(outcome, Err(RunError::Host)), "{outcome:?}");
+    assert!(!runner.is_alive());
+    // The next run gets a process of its own, and all is well.
+    let mut runner = start(&runtime, &asks.component());
+    let finished = runner.invoke(go("go"), &mut Recorder::default(), &NEVER).unwrap();
+    assert_eq!(finished.result, Ok(()));
+}
+
+#[test]
+fn a_runner_that_was_killed_is_gone_and_the_next_one_is_well() {
+    let test = "a_runner_that_was_killed_is_gone_and_the_next_one_is_well";
+    let Some(runtime) = runtime(test) else { return };
+    let mut runner = start(&runtime, &QUIET.component());
+    kill(runner.process_id().unwrap());
+    let outcome = runner.invoke(go("go"), &mut Recorder::default(), &NEVER);
+    assert!(matches!(outcome, Err(RunError::Died { .. })), "{outcome:?}");
+    let mut runner = start(&runtime, &QUIET.component());
+    assert_eq!(runner.invoke(go("go"), &mut Recorder::default(), &NEVER).unwrap().result, Ok(()));
+}
+
+/// Kills a process at once.
+fn kill(process: u32) {
+    #[cfg(unix)]
+    {
+        let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(process.unwrap(), rustix::process::Signal::KILL).unwrap();
+    }
+    #[cfg(windows)]
+    assert!(
+        std::process::Command::new("taskkill")
+            .args(["/F", "/PID", &process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
 /// Sets the flag when first asked.
 struct Cancels<'a>(&'a AtomicBool);
 

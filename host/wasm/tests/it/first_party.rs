@@ -11,7 +11,7 @@ use crate::programs::{Recorder, dir, go, invocation, runtime, start};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-fn component(test: &str, id: &str) -> Option<Vec<u8>> {
+pub(crate) fn component(test: &str, id: &str) -> Option<Vec<u8>> {
     component_in("plugins", test, id)
 }
 
@@ -24,12 +24,12 @@ fn component_in(folder: &str, test: &str, id: &str) -> Option<Vec<u8>> {
     bytes
 }
 
-/// What a call asks, drops left out.
+/// What a call asks, drops and settings left out.
 fn trace(component: &[u8], test: &str, export: Export) -> Option<(Finished, Vec<HostCall>)> {
     let mut runner = start(&runtime(test)?, component);
     let mut host = Recorder::default();
     let finished = runner.invoke(invocation(export), &mut host, &NEVER).unwrap();
-    host.calls.retain(|call| !matches!(call, HostCall::Drop(_)));
+    host.calls.retain(|call| !matches!(call, HostCall::Drop(_) | HostCall::SettingGet(_)));
     Some((finished, host.calls))
 }
 
@@ -50,8 +50,9 @@ fn the_mail_summariser_asks_for_exactly_this() {
     let export = Export::Run { command: "summarise".into(), focus: None, input: None };
     let Some((finished, calls)) = trace(&wasm, test, export) else { return };
     assert_eq!(finished.result, Ok(()));
-    let [setting, granted, each, join, keep, show] = calls.as_slice() else { panic!("{calls:?}") };
-    assert_eq!(*setting, HostCall::SettingGet("newest".into()));
+    let [granted, each, titles, zip, join, keep, show] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
     let inbox = HostCall::Granted { slot: "inbox".into(), order: Sort::Newest, limit: 10 };
     assert_eq!(*granted, inbox);
     let HostCall::GenerateEach { over: Handle(1), prompt, options } = each else {
@@ -65,8 +66,11 @@ fn the_mail_summariser_asks_for_exactly_this() {
         "You summarise e-mail for its reader. Answer in one to three short lines: who wants what, and by when."
     );
     assert_eq!(literals(user), "From: <Some(Author)>\nSubject: <Some(Title)>\n\n<Some(Body)>");
-    assert!(matches!(join, HostCall::CollectionJoin { collection: Handle(2), .. }));
-    assert_eq!(*keep, HostCall::Keep { name: "summaries".into(), value: Handle(3) });
+    assert!(matches!(titles, HostCall::FillEach { over: Handle(1), .. }));
+    let separator = "\n".into();
+    assert_eq!(*zip, HostCall::CollectionZip { left: Handle(3), right: Handle(2), separator });
+    assert!(matches!(join, HostCall::CollectionJoin { collection: Handle(4), .. }));
+    assert_eq!(*keep, HostCall::Keep { name: "summaries".into(), value: Handle(5) });
     let HostCall::PanelShow { panel, nodes } = show else { panic!("{show:?}") };
     assert_eq!(panel, "summaries");
     assert!(nodes.contains(&Node::Items(Handle(2))));
@@ -95,15 +99,19 @@ fn the_code_helper_explains_the_file_in_focus() {
     let export = Export::Run { command: "explain".into(), focus: Some(Handle(90)), input: None };
     let Some((finished, calls)) = trace(&wasm, test, export) else { return };
     assert_eq!(finished.result, Ok(()));
-    let [title, body, generate, show] = calls.as_slice() else { panic!("{calls:?}") };
+    let [title, body, keep_name, keep_code, generate, show] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
     let get = |field| HostCall::DocumentGet { document: Handle(90), field };
     assert_eq!((title, body), (&get(Field::Title), &get(Field::Body)));
+    assert_eq!(*keep_name, HostCall::Keep { name: "name".into(), value: Handle(1) });
+    assert_eq!(*keep_code, HostCall::Keep { name: "code".into(), value: Handle(2) });
     let HostCall::Generate { prompt, .. } = generate else { panic!("{generate:?}") };
     assert_eq!(literals(&prompt[0]), "You explain source code to a programmer.");
     assert_eq!(literals(&prompt[1]), "Explain this code.\n\n<2>");
     let HostCall::PanelShow { panel, nodes } = show else { panic!("{show:?}") };
     assert_eq!(panel, "answer");
-    assert_eq!(nodes.last(), Some(&Node::Value(Handle(3))));
+    assert!(nodes.contains(&Node::Value(Handle(3))));
 }
 
 #[test]

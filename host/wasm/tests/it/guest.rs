@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use hearth_base::MANIFEST_SECTION;
-use wasm_encoder::{ComponentSection, CustomSection};
+use wasm_encoder::{
+    ComponentExportKind, ComponentInstanceSection, ComponentSection, ComponentSectionId,
+    CustomSection, RawSection,
+};
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -58,6 +62,42 @@ impl Guest {
 
     pub(crate) fn component(&self) -> Vec<u8> {
         with_manifest(self.bare(StringEncoding::UTF8), MANIFEST)
+    }
+}
+
+/// A component of modules with a memory each, instantiated so many times beside a plugin.
+pub(crate) struct NestedComponent {
+    pub(crate) memories: usize,
+    pub(crate) instances: u32,
+    pub(crate) pages: u32,
+}
+
+impl NestedComponent {
+    /// Put behind a quiet plugin's own parts; all of it is instantiated when the plugin is.
+    pub(crate) fn in_front_of_quiet(&self) -> Vec<u8> {
+        let mut plugin = QUIET.bare(StringEncoding::UTF8);
+        let of_its_own = Parser::new(0)
+            .parse_all(&plugin)
+            .filter(|payload| matches!(payload, Ok(Payload::ComponentSection { .. })));
+        let index = u32::try_from(of_its_own.count()).unwrap();
+        let module = match self.pages {
+            0 => "(core module $m)".to_owned(),
+            pages => format!("(core module $m (memory {pages}))"),
+        };
+        let text = format!(
+            "(component {module} {})",
+            "(core instance (instantiate $m))".repeat(self.memories)
+        );
+        let nested = wat::parse_str(text).unwrap();
+        RawSection { id: ComponentSectionId::Component.into(), data: &nested }
+            .append_to_component(&mut plugin);
+        let mut instances = ComponentInstanceSection::new();
+        for _ in 0..self.instances {
+            let none: [(&str, ComponentExportKind, u32); 0] = [];
+            instances.instantiate(index, none);
+        }
+        instances.append_to_component(&mut plugin);
+        with_manifest(plugin, MANIFEST)
     }
 }
 

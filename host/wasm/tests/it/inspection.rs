@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use hearth_wasm::{InspectError, MAX_COMPONENT_BYTES, component_hash, inspect};
 use proptest::prelude::*;
+use wasm_encoder::{ComponentSection, ComponentSectionId, RawSection};
 use wit_component::StringEncoding;
 
 use crate::guest::{Guest, MANIFEST, QUIET, with_manifest};
@@ -40,6 +41,13 @@ fn there_is_one_manifest() {
     assert_eq!(inspect(&bare), Err(InspectError::NoManifest));
     let twice = with_manifest(with_manifest(bare.clone(), MANIFEST), MANIFEST);
     assert_eq!(inspect(&twice), Err(InspectError::TwoManifests));
+    // Nor is one hidden further in.
+    let mut hides = bare.clone();
+    let inner = with_manifest(wat::parse_str("(component)").unwrap(), MANIFEST);
+    RawSection { id: ComponentSectionId::Component.into(), data: &inner }
+        .append_to_component(&mut hides);
+    assert_eq!(inspect(&hides), Err(InspectError::TwoManifests));
+    assert_eq!(inspect(&with_manifest(hides, MANIFEST)), Err(InspectError::TwoManifests));
     let long = format!("{MANIFEST}\n#{}", "x".repeat(17 << 10));
     assert!(matches!(inspect(&with_manifest(bare.clone(), &long)), Err(InspectError::Manifest(_))));
     let unknown = MANIFEST.replace("version", "verzion");
@@ -93,9 +101,22 @@ fn strings_are_utf8() {
 
 #[test]
 fn parts_are_counted() {
-    let modules = "(core module)".repeat(65);
-    let many = with_manifest(wat::parse_str(format!("(component {modules})")).unwrap(), MANIFEST);
-    assert!(matches!(inspect(&many), Err(InspectError::TooMany { .. })));
+    let many = |start: &str, part: &str, count: usize| {
+        let text = format!("(component {start} {})", part.repeat(count));
+        inspect(&with_manifest(wat::parse_str(text).unwrap(), MANIFEST))
+    };
+    for (start, part, limit, what) in [
+        ("", "(core module)", 64, "core modules"),
+        ("", "(component)", 256, "nested components"),
+        ("(core module $m)", "(core instance (instantiate $m))", 160, "core instances"),
+        ("(component $c)", "(instance (instantiate $c))", 64, "component instances"),
+        ("", "(type (list u8))", 20_000, "types and aliases"),
+    ] {
+        assert_eq!(many(start, part, limit), Err(InspectError::NoGuest), "{what}");
+        let limit = u32::try_from(limit).unwrap();
+        let over = many(start, part, limit as usize + 1);
+        assert_eq!(over, Err(InspectError::TooMany { what, limit }));
+    }
 }
 
 proptest! {

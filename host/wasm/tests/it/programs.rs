@@ -84,7 +84,9 @@ impl HostCalls for Recorder {
             | HostCall::Log { .. }
             | HostCall::Progress { .. } => Answer::Unit,
             HostCall::Kept { .. } => Answer::MaybeHandle(Some(next())),
-            HostCall::DecideEach { .. } => Answer::Handles(vec![next(), next()]),
+            HostCall::DecideEach { .. } | HostCall::Threads { .. } => {
+                Answer::Handles(vec![next(), next()])
+            }
             HostCall::CompletionNext(_) => Answer::Token(None),
             HostCall::RevealText { .. } => Answer::Text("seen".into()),
             HostCall::RevealChoice(_) | HostCall::Remaining => Answer::Number(3),
