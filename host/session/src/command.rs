@@ -188,6 +188,22 @@ pub enum Command {
         /// How; `None` not at all.
         mode: Option<ToolMode>,
     },
+    /// Switches a plugin's schedule on or off.
+    SetSchedule {
+        /// Which.
+        plugin: PluginId,
+        /// The manifest's id.
+        schedule: String,
+        /// On.
+        on: bool,
+    },
+    /// Runs the schedules that are due, and ends when they have run; for shells that come for one command, in whose
+    /// sessions none runs by itself.
+    RunDueSchedules,
+    /// Fills [`crate::View::plugin_activity`]: of one plugin, or of all.
+    OpenActivity(Option<PluginId>),
+    /// Empties [`crate::View::plugin_activity`].
+    CloseActivity,
     /// Answers a question in [`crate::View::tool_calls`].
     AnswerToolCall {
         /// Which question.

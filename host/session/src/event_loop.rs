@@ -1,7 +1,7 @@
 //! The one task that owns the state: hears commands and reports, changes the view, starts work beside itself.
 //! It never waits for anything but its queue.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use hearth_base::DocumentId;
@@ -16,12 +16,15 @@ use crate::{
     cancel::Cancel,
     msg::{Answers, Change, Epoch, Msg, Slot, Stamp},
     runs::Runs,
+    schedules::Schedules,
     task::{Ctx, Room, Task},
     tools,
 };
 
 /// Messages handled before the view is swapped.
 const BATCH: usize = 64;
+/// How often it is looked whether a schedule has come due, where nothing else happens.
+const TICK: Duration = Duration::from_secs(30);
 /// Notices kept; older ones go.
 const NOTICE_LIMIT: usize = 50;
 
@@ -44,6 +47,7 @@ pub(crate) struct EventLoop {
     pub(crate) runs: Runs,
     pub(crate) questions: BTreeMap<u64, PickAnswer>,
     pub(crate) calls: BTreeMap<u64, tools::Answer>,
+    pub(crate) schedules: Schedules,
     pub(crate) panels_stale: bool,
     /// The default model is not loaded until something needs it.
     pub(crate) model_waits: bool,
@@ -77,6 +81,7 @@ impl EventLoop {
             runs: Runs::default(),
             questions: BTreeMap::new(),
             calls: BTreeMap::new(),
+            schedules: Schedules::default(),
             panels_stale: false,
             model_waits: false,
             stamps: BTreeMap::new(),
@@ -93,8 +98,11 @@ impl EventLoop {
 
     /// Runs until told to shut down.
     pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Msg>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = ticks.tick() => {}
                 Some(_ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 message = messages.recv() => {
                     let Some(message) = message else { return };
@@ -105,6 +113,7 @@ impl EventLoop {
                     }
                 }
             }
+            self.run_due();
             if std::mem::take(&mut self.panels_stale) {
                 self.refresh_panels();
             }
@@ -120,6 +129,11 @@ impl EventLoop {
                 return;
             }
         }
+    }
+
+    /// Something changed in the view without a message.
+    pub(crate) fn stir(&mut self) {
+        self.stirred = true;
     }
 
     fn hear(&mut self, message: Msg) {
@@ -158,6 +172,9 @@ impl EventLoop {
             Msg::CallTool(epoch, ticket, call, called) if epoch == self.epoch => {
                 self.call_tool(ticket, *call, called);
             }
+            Msg::ScheduleNoted(epoch, plugin, schedule, noted) if epoch == self.epoch => {
+                self.schedule_noted(plugin, schedule, noted);
+            }
             Msg::StopRun(epoch, which) if epoch == self.epoch => self.stop_run(which),
             Msg::Withdrawn(epoch, id) if epoch == self.epoch => self.withdrawn(id),
             Msg::StopPlugin(epoch, plugin, done) if epoch == self.epoch => {
@@ -174,6 +191,7 @@ impl EventLoop {
             | Msg::ToolAsked(..)
             | Msg::CallTool(..)
             | Msg::StopRun(..)
+            | Msg::ScheduleNoted(..)
             | Msg::StopPlugin(..)
             | Msg::Withdrawn(..) => {}
         }
@@ -229,6 +247,12 @@ impl EventLoop {
             | Command::AnswerPick { .. } => self.run_command(ticket, command),
             Command::SetPluginTools { .. } | Command::AnswerToolCall { .. } => {
                 self.tool_command(ticket, command);
+            }
+            Command::SetSchedule { .. } | Command::RunDueSchedules => {
+                self.schedule_command(ticket, command);
+            }
+            Command::OpenActivity(_) | Command::CloseActivity => {
+                self.activity_command(ticket, command);
             }
             Command::AddModel(_)
             | Command::MarkModel { .. }
@@ -319,6 +343,9 @@ impl EventLoop {
             }
             return;
         }
+        if self.schedule_ended(ticket, &result) {
+            return;
+        }
         if self.view.jobs.iter().any(|job| job.ticket == ticket) {
             Arc::make_mut(&mut self.view.jobs).retain(|job| job.ticket != ticket);
         }
@@ -372,6 +399,10 @@ impl EventLoop {
             Change::ImportLog(log) => view.import_log = log.map(Arc::new),
             Change::Conversations(heads) => view.conversations = Arc::new(heads),
             Change::Tools(modes) => view.tools = Arc::new(modes),
+            Change::Schedules(schedules) => view.schedules = Arc::new(schedules),
+            Change::PluginActivity(activity) => {
+                view.plugin_activity = activity.map(|activity| Arc::new(*activity));
+            }
             Change::Activity(rows) => view.activity = Arc::new(rows),
             Change::Models(models, options) => {
                 let shown = Arc::make_mut(&mut view.models);
@@ -419,6 +450,7 @@ impl EventLoop {
         // Whoever asked hears that there is nobody to ask.
         self.questions.clear();
         self.calls.clear();
+        self.schedules = Schedules::default();
         self.stamps.clear();
         self.panels_stale = false;
         self.outbox.retain(|event| matches!(event, Event::Done { .. } | Event::Failed { .. }));

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod activity;
 mod cancel;
 mod chat;
 mod command;
@@ -27,6 +28,7 @@ mod models;
 mod msg;
 mod plugins;
 mod runs;
+mod schedules;
 mod task;
 mod tools;
 mod tuning;
@@ -40,8 +42,9 @@ pub use plugins::{
     InstallVerdict, Judgement, KeyStanding, LookAlike, PluginChange, SignatureView, StoredEntry,
 };
 pub use view::{
-    Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView, ModelsView, Notice,
-    NoticeKind, PickView, PluginView, ProvenanceView, ToolCallView, VaultState, View, WaitingView,
+    ActivityView, Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView,
+    ModelsView, Notice, NoticeKind, PickView, PluginSum, PluginView, ProvenanceView, ToolCallView,
+    VaultState, View, WaitingView,
 };
 
 // Fine-tuning.
@@ -78,6 +81,6 @@ pub use hearth_engine_api::{
 pub use hearth_vault::{
     AdapterChoice, AttachmentHead, AuditRow, CallState, ChatTurn, ConversationHead, DayUsage,
     Document, DocumentHead, DocumentKind, DocumentQuery, Folder, ImportEntry, ImportReport,
-    ImportState, Order, Passphrase, PluginUsage, Rating, RunUsage, Speaker, ToolCall, ToolMode,
-    TuneStep,
+    ImportState, Order, Passphrase, PluginUsage, Rating, RunUsage, ScheduleRecord, Speaker,
+    ToolCall, ToolMode, TuneStep,
 };

@@ -6,14 +6,15 @@ use hearth_base::{ConversationId, FolderId, PluginId, RunId, TuneRunId};
 use hearth_broker::{PickQuestion, PluginNotice};
 use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
-    AdapterChoice, AuditRow, ConversationHead, Document, Folder, ImportEntry, ToolMode,
+    AdapterChoice, AuditRow, ConversationHead, Document, Folder, ImportEntry, ScheduleRecord,
+    ToolMode,
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    AdapterView, Answering, Command, ComparisonView, ConversationView, DatasetView, EstimateView,
-    LibraryView, ModelView, NoticeKind, PluginView, PreviewView, Reply, RunView, Ticket,
-    ToolCallView, TuneRules, UserError, event_loop::PickAnswer, task::Room, tools,
+    ActivityView, AdapterView, Answering, Command, ComparisonView, ConversationView, DatasetView,
+    EstimateView, LibraryView, ModelView, NoticeKind, PluginView, PreviewView, Reply, RunView,
+    Ticket, ToolCallView, TuneRules, UserError, event_loop::PickAnswer, task::Room, tools,
 };
 
 /// Counts openings of the vault: what a task of an earlier opening says is not heard.
@@ -56,6 +57,8 @@ pub(crate) enum Msg {
     ToolAsked(Epoch, Box<ToolCallView>, tools::Answer),
     /// The chat calls a tool, which the user or the user's setting allowed. The ticket is the run's.
     CallTool(Epoch, Ticket, Box<tools::Call>, tools::Called),
+    /// A schedule is written down as run today, and may run; or that failed.
+    ScheduleNoted(Epoch, PluginId, String, Result<(), UserError>),
     /// What was begun for something inside is no longer wanted.
     StopRun(Epoch, Ticket),
     /// It no longer waits for the answer.
@@ -92,6 +95,10 @@ pub(crate) enum Change {
     DeveloperMode(bool),
     /// How the chat may call plugins.
     Tools(BTreeMap<PluginId, ToolMode>),
+    /// Schedules were read.
+    Schedules(Vec<ScheduleRecord>),
+    /// What plugins did and took is looked at, or no longer.
+    PluginActivity(Option<Box<ActivityView>>),
     /// What plugins did.
     Activity(Vec<AuditRow>),
     /// Models were read, and how they are to be loaded.
@@ -137,6 +144,8 @@ pub(crate) enum Slot {
     Conversation,
     Plugins,
     Tools,
+    Schedules,
+    PluginActivity,
     Activity,
     Models,
     Datasets,
@@ -158,6 +167,8 @@ impl Change {
             Self::Conversation(_) => Slot::Conversation,
             Self::Plugins(_) => Slot::Plugins,
             Self::Tools(_) => Slot::Tools,
+            Self::Schedules(_) => Slot::Schedules,
+            Self::PluginActivity(_) => Slot::PluginActivity,
             Self::Activity(_) => Slot::Activity,
             Self::Models(..) => Slot::Models,
             Self::Datasets(_) => Slot::Datasets,

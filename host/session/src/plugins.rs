@@ -302,6 +302,7 @@ pub(crate) fn show(task: &Task) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
     task.show(stamp, Change::Plugins(read(task)?));
     task.show(stamp, crate::tools::modes(task)?);
+    task.show(stamp, crate::schedules::read(task)?);
     task.show(stamp, Change::Activity(task.vault().audit_rows(None, ACTIVITY_ROWS)?));
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(crate) use bridge::Bridge;
-pub(crate) use guest::{by_hand, day_number, now, today};
+pub(crate) use guest::{by_hand, day_number, note_spent, now, today};
 use guest::{run_guest, stopped_run};
 
 /// Runs that may wait for a plugin.
@@ -290,6 +290,7 @@ impl EventLoop {
     /// Stops everything of a plugin: its code, its values on their way, what waits for it, and what the chat asks of it.
     pub(crate) fn stop_plugin(&mut self, plugin: &PluginId) {
         self.withdraw_calls(plugin);
+        self.drop_schedules(plugin);
         let Some(runs) = self.runs.by_plugin.get_mut(plugin) else { return };
         let waiting: Vec<_> = runs.waiting.drain(..).map(|run| run.ticket).collect();
         for ticket in runs.guest.iter().chain(runs.settling.keys()) {
@@ -399,7 +400,7 @@ pub(crate) fn stop_all(broker: &Broker, plugins: &[PluginId]) {
 /// Writes down what is not yet written of what runs took.
 pub(crate) async fn last_spent(ctx: &Arc<Ctx>, room: &Room) {
     let (ctx, room) = (Arc::clone(ctx), room.clone());
-    let written = tokio::task::spawn_blocking(move || guest::note_spent(&ctx, &room)).await;
+    let written = tokio::task::spawn_blocking(move || note_spent(&ctx, &room)).await;
     if let Ok(Err(error)) = written {
         tracing::warn!(kind = ?error.kind, "what runs took could not be written down");
     }

@@ -93,6 +93,11 @@ impl Ctx {
         self.loads.subscribe().wait_for(|loads| *loads == 0).await.ok();
     }
 
+    /// Whether the shell came for one command, and so nothing is begun that it did not ask for.
+    pub(crate) fn for_one_command(&self) -> bool {
+        self.model_when_asked.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn next_ticket(&self) -> Ticket {
         Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
     }

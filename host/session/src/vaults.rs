@@ -236,6 +236,7 @@ fn first_look(ctx: &Arc<Ctx>, room: &Room) -> Result<Vec<Change>, UserError> {
     changes.push(Change::Plugins(plugins::read(&task)?));
     changes.push(Change::DeveloperMode(plugins::developer_mode(&task)?));
     changes.push(crate::tools::modes(&task)?);
+    changes.push(crate::schedules::read(&task)?);
     changes.push(Change::Folders(room.vault.folders()?));
     changes.push(library::first_page(&task)?);
     changes.push(Change::Conversations(room.vault.conversations()?));

@@ -9,8 +9,8 @@ use hearth_base::{
 use hearth_broker::{PanelView, PluginNotice};
 use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
-    AdapterChoice, AuditRow, ChatTurn, ConversationHead, Document, DocumentHead, DocumentQuery,
-    Folder, ImportEntry, ToolMode,
+    AdapterChoice, AuditRow, ChatTurn, ConversationHead, DayUsage, Document, DocumentHead,
+    DocumentQuery, Folder, ImportEntry, PluginUsage, RunUsage, ScheduleRecord, ToolMode,
 };
 
 use crate::{PluginChange, SignatureView, StoredEntry, Ticket, TuningView, UserError};
@@ -52,6 +52,10 @@ pub struct View {
     pub tool_calls: Arc<Vec<ToolCallView>>,
     /// How the chat may call plugins; those that are not here, not at all.
     pub tools: Arc<BTreeMap<PluginId, ToolMode>>,
+    /// Schedules that are, or were, switched on.
+    pub schedules: Arc<Vec<ScheduleRecord>>,
+    /// What plugins did and took, where it is looked at.
+    pub plugin_activity: Option<Arc<ActivityView>>,
     /// Things to tell the user.
     pub notices: Arc<Vec<Notice>>,
     /// What plugins did, the last first.
@@ -240,6 +244,42 @@ pub struct PickView {
     pub purpose: String,
     /// At most so many.
     pub limit: u16,
+}
+
+/// What plugins were allowed, did and took.
+#[derive(Clone, Debug)]
+pub struct ActivityView {
+    /// Of this plugin alone.
+    pub plugin: Option<PluginId>,
+    /// Installed plugins, with sums.
+    pub plugins: Vec<PluginSum>,
+    /// By day, the last first.
+    pub days: Vec<DayUsage>,
+    /// By run, the last first.
+    pub runs: Vec<RunUsage>,
+    /// What they asked for and did, all that they learnt among it, the last first.
+    pub rows: Vec<AuditRow>,
+}
+
+/// A plugin in sum.
+#[derive(Clone, Debug)]
+pub struct PluginSum {
+    /// Which.
+    pub plugin: PluginId,
+    /// Its name.
+    pub name: String,
+    /// What the user allowed; nothing if `None`.
+    pub grant: Option<Grant>,
+    /// Why it may not run for now.
+    pub suspended: Option<String>,
+    /// How the chat may call it.
+    pub tools: Option<ToolMode>,
+    /// Its schedules that are on.
+    pub schedules: Vec<String>,
+    /// What it took today.
+    pub today: PluginUsage,
+    /// What it ever took.
+    pub total: PluginUsage,
 }
 
 /// The chat wants to call a plugin's tool.

@@ -6,6 +6,8 @@
 mod chat;
 #[path = "it/library.rs"]
 mod library;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/models.rs"]
 mod models;
 #[path = "it/plugins.rs"]

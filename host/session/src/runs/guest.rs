@@ -100,7 +100,7 @@ impl Count {
 }
 
 /// Writes down what runs took of the model and of documents since it was last written.
-pub(super) fn note_spent(ctx: &Ctx, room: &Room) -> Result<(), UserError> {
+pub(crate) fn note_spent(ctx: &Ctx, room: &Room) -> Result<(), UserError> {
     for (plugin, run, spent) in room.broker.take_spent() {
         let usage = PluginUsage {
             prompt_tokens: spent.prompt_tokens,
