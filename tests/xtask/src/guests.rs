@@ -6,9 +6,10 @@ use std::{
 };
 
 use cargo_metadata::{MetadataCommand, Package, TargetKind};
+use hearth_authoring::pack_component;
 
 use crate::{
-    Profile, TaskError, Workspace, pack_component,
+    Profile, TaskError, Workspace,
     shell::{self, say},
     wasm_target::{TARGET, WasmBuild},
 };

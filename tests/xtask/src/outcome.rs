@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::PackError;
+use hearth_authoring::PackError;
 
 /// Why a task failed.
 #[derive(Debug, thiserror::Error)]
