@@ -379,6 +379,9 @@ impl Making<'_> {
     async fn kept(&mut self, name: &str, pending: Option<&Arc<Node>>) -> Result<Value, Fault> {
         let scope = &self.node.scope;
         if let Some(pending) = pending {
+            // It may be there, made under a grant that is gone.
+            let operation = ReadKept(name.to_owned());
+            self.inner.permitted(scope, operation, |_, permit| Ok(permit.redeem().0)).await?;
             let outcome = self.aside(pending).await?;
             self.flow.join(&outcome.flow);
             return outcome.text().map(Value::Text);
