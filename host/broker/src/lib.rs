@@ -37,8 +37,6 @@ mod ops;
 mod outside;
 mod panel;
 mod permit;
-#[cfg(test)]
-mod planted;
 mod policy;
 mod scope;
 mod spent;

@@ -168,7 +168,8 @@ pub(crate) fn count(used: &mut u32, limit: u32, quota: Quota) -> Result<(), Gues
 /// A list or a string in a call costs at least this, so that many empty ones weigh something.
 const ENTRY_BYTES: usize = 8;
 
-fn call_bytes(call: &HostCall) -> usize {
+/// What a call weighs.
+pub(crate) fn call_bytes(call: &HostCall) -> usize {
     match call {
         HostCall::TextLiteral(text)
         | HostCall::StorageGet(text)

@@ -39,6 +39,12 @@ impl<O: Operation> Permit<O> {
         Ok(Self { operation, scope: Arc::clone(scope) })
     }
 
+    /// Without asking: a leak for the tests to find.
+    #[cfg(test)]
+    pub(crate) fn forged(scope: &Arc<Scope>, operation: O) -> Self {
+        Self { operation, scope: Arc::clone(scope) }
+    }
+
     /// Gives up the permit for what it allows.
     pub(crate) fn redeem(self) -> (O, Arc<Scope>) {
         (self.operation, self.scope)

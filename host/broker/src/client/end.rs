@@ -78,6 +78,12 @@ impl Client {
 
     fn abort(&mut self, why: &str) {
         self.record("ended abnormally and was suspended".into(), false);
+        #[cfg(test)]
+        if super::planted::outlives(&self.inner, &self.scope)
+            && let Some(vault) = self.inner.vault()
+        {
+            self.commit_state(&vault).ok();
+        }
         self.scope.stop();
         for panel in std::mem::take(&mut self.panels) {
             self.inner.close(&PanelKey { plugin: self.scope.plugin.clone(), panel });

@@ -253,8 +253,6 @@ impl Client {
     }
 
     fn charge(&mut self, prompt: &Template, max_tokens: u32, each: bool) -> Result<(), GuestError> {
-        #[cfg(test)]
-        crate::planted::private_charge(&self.inner, &self.scope, &mut self.meter, each);
         let limits = self.inner.limits;
         self.meter.model(&limits, prompt.literal_bytes(), max_tokens.into(), each)
     }

@@ -50,6 +50,21 @@ pub(crate) fn any_call() -> impl Strategy<Value = HostCall> {
             .prop_map(|(collection, count)| HostCall::CollectionTake { collection, count }),
         handle()
             .prop_map(|collection| HostCall::CollectionJoin { collection, separator: " ".into() }),
+        (handle(), handle()).prop_map(|(left, right)| HostCall::CollectionZip {
+            left,
+            right,
+            separator: ":".into()
+        }),
+        (handle(), 0_u8..66)
+            .prop_map(|(collection, up_to)| HostCall::CollectionCount { collection, up_to }),
+        (handle(), slot(), 0_u16..5).prop_map(|(document, slot, limit)| HostCall::Thread {
+            document,
+            slot,
+            limit
+        }),
+        (slot(), 0_u16..5).prop_map(|(slot, limit)| HostCall::Threads { slot, limit }),
+        (handle(), proptest::collection::vec(part(), 0..4))
+            .prop_map(|(over, parts)| HostCall::FillEach { over, parts }),
         (handle(), handles())
             .prop_map(|(choice, options)| HostCall::ChoiceSelect { choice, options }),
         ("[ab]", handle()).prop_map(|(name, value)| HostCall::Keep { name, value }),

@@ -111,6 +111,13 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
         prompt: user(vec![words("Is it? "), Part::Value(first)]),
         answer: Schema::Boolean,
     });
+    let zipped = HostCall::CollectionZip { left: granted, right: owns, separator: ": ".into() };
+    let zipped = guest.handle(zipped);
+    let threads = guest.handles(HostCall::Threads { slot: "inbox".into(), limit: 4 });
+    let filled = vec![words("= "), Part::Item(Some(Field::Title))];
+    let filled = guest.handle(HostCall::FillEach { over: granted, parts: filled });
+    let number = guest.handle(HostCall::CollectionCount { collection: granted, up_to: 3 });
+    guest.call(HostCall::RevealChoice(number)).ok();
     let both = vec![literal, reduced];
     let selected = guest.handle(HostCall::ChoiceSelect { choice, options: both.clone() });
     let chunks = guest.handle(HostCall::TextChunk { text: first, max_tokens: 50 });
@@ -130,9 +137,12 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
     guest.call(HostCall::Log { level: LogLevel::Info, message: "hello".into() }).ok();
     guest.call(HostCall::Progress { percent: Some(101), message: "far".into() }).ok();
     let mut nodes: Vec<Node> = parts.into_iter().map(Node::Items).collect();
+    nodes.extend(threads.into_iter().map(Node::Items));
     nodes.extend([
         Node::Value(own),
         Node::Items(owns),
+        Node::Items(zipped),
+        Node::Items(filled),
         Node::Value(all),
         Node::Picker("which".into(), granted),
         Node::Items(chunks),
@@ -145,6 +155,12 @@ pub(crate) fn everything(guest: &mut Guest<'_>) {
         }),
     ]);
     guest.call(HostCall::PanelShow { panel: "side".into(), nodes }).ok();
+    // Once more, when they are shown and some may be there.
+    guest.call(HostCall::StorageSet { key: "shown".into(), value: vec![2; 10] }).ok();
+    guest.call(HostCall::Keep { name: "later".into(), value: all }).ok();
+    guest.call(HostCall::RevealChoice(choice)).ok();
+    guest.call(HostCall::RevealText { text: all, purpose: "to know".into() }).ok();
+    guest.call(HostCall::Save { title: literal, body: all }).ok();
     // Used badly.
     guest.call(HostCall::PanelShow { panel: "other".into(), nodes: Vec::new() }).ok();
     guest.call(HostCall::ChoiceSelect { choice, options: vec![literal] }).ok();
@@ -189,4 +205,40 @@ pub(crate) fn keep_notes(guest: &mut Guest<'_>) {
     guest.call(HostCall::Keep { name: "notes".into(), value }).ok();
     let nodes = vec![Node::Value(value), button("again")];
     guest.call(HostCall::PanelShow { panel: "side".into(), nodes }).ok();
+}
+
+/// All that can be read of documents without the model.
+pub(crate) fn read(guest: &mut Guest<'_>) {
+    let inbox = HostCall::Granted { slot: "inbox".into(), order: Sort::Newest, limit: 9 };
+    let collection = guest.handle(inbox);
+    let query = guest.handle(HostCall::TextLiteral("word w1 w2 w3".into()));
+    let found = guest.handle(HostCall::Search { slot: "inbox".into(), query, limit: 3 });
+    let joined = guest.handle(HostCall::CollectionJoin { collection, separator: ";".into() });
+    let nodes = vec![Node::Value(joined), Node::Items(collection), Node::Items(found)];
+    guest.call(HostCall::PanelShow { panel: "main".into(), nodes }).ok();
+}
+
+/// Uses up what it has, to see at which call it runs out.
+pub(crate) fn spend(guest: &mut Guest<'_>) {
+    let inbox = HostCall::Granted { slot: "inbox".into(), order: Sort::Newest, limit: 9 };
+    let over = guest.handle(inbox);
+    let prompt = || user(vec![words("Is it? "), Part::Item(None)]);
+    let each = |_| HostCall::GenerateEach { over, prompt: prompt(), options: options(3500) };
+    let once = |max_tokens| HostCall::Generate {
+        prompt: user(vec![words("Say something")]),
+        options: options(max_tokens),
+    };
+    let calls: [&dyn Fn(u16) -> HostCall; 3] = [&each, &once, &once];
+    for (call, max_tokens) in calls.into_iter().zip([0, 900, 1]) {
+        while guest.call(call(max_tokens)).is_ok() {}
+    }
+    // As many bytes as one call may have, but for a few.
+    let mut nodes = vec![Node::Label("x".repeat(4096)); 255];
+    nodes.push(Node::Items(over));
+    guest.call(HostCall::PanelShow { panel: "main".into(), nodes }).ok();
+    let mut handles = 0;
+    while guest.call(HostCall::CollectionTake { collection: over, count: 1 }).is_ok() {
+        handles += 1;
+        assert!(handles <= 4096);
+    }
 }

@@ -1,17 +1,17 @@
 //! Pairs of worlds that differ in everything private, and what happens in them: sequences of runs and gestures, with
 //! mishaps in one of them or in both.
 
-use std::time::Duration;
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
-use hearth_base::{DocumentId, HostCall, Label, Origin, Source};
-use hearth_broker::{BeginError, PanelKey, PanelNode, Start};
+use hearth_base::{DocumentId, HostCall, Label, Origin, RunId, Source};
+use hearth_broker::{BeginError, PanelKey, PanelNode, Start, ValueView};
 
 use super::{
     engine::{FAIL_MARK, PRIVATE_MARK},
     fuzzed,
     guests::{self, keep_notes},
-    t0::{Fate, Guest, live},
-    world::{EngineKind, Recipe, World, adapter, save},
+    t0::{Fate, Guest, live, live_as},
+    world::{EngineKind, Recipe, World, adapter, save, shown},
 };
 
 /// Numbers that are the same each time.
@@ -53,6 +53,8 @@ pub(crate) enum Who {
     Everything,
     Talker,
     Notes,
+    Reader,
+    Spender,
     Fuzzed(u64),
 }
 
@@ -69,6 +71,10 @@ pub(crate) enum Step {
     Pick(Who),
     /// The user changes the grant in the midst of a run, and changes it back afterwards.
     Regranted(Who, usize),
+    /// A second passes before each call.
+    Slowly(Who),
+    /// Another plugin runs.
+    Other(Who),
     /// The run is killed, at another call in each of them, and the user lets the plugin run again.
     Killed(Who),
     Pass(Duration),
@@ -131,18 +137,23 @@ fn steps(dice: &mut Dice, peopled: bool) -> Vec<Step> {
             Who::Everything,
             Who::Talker,
             Who::Notes,
+            Who::Reader,
             fuzzed,
             fuzzed,
         ]);
-        steps.push(match dice.below(12) {
-            0..=4 => Step::Command(who),
+        steps.push(match dice.below(16) {
+            12 | 13 => Step::Slowly(dice.of(&[Who::Everything, who])),
+            14 | 15 => Step::Other(dice.of(&[Who::Talker, who])),
+            0 => Step::Command(Who::Spender),
+            1..=3 => Step::Command(who),
+            4 => Step::Killed(Who::Everything),
             5 if peopled => Step::Focus(Who::Explainer),
             5 | 6 => Step::Press("main", "save-all", Who::Saver),
             7 => Step::Press("side", "again", who),
             8 => Step::Enter(who),
             9 if peopled => Step::Pick(who),
             9 | 10 => Step::Killed(who),
-            _ => Step::Regranted(who, dice.below(20)),
+            _ => Step::Regranted(dice.of(&[Who::Reader, who]), dice.below(9)),
         });
         steps.push(Step::Command(dice.of(&[Who::Summariser, Who::Everything, Who::Notes])));
         match dice.below(3) {
@@ -205,14 +216,17 @@ pub(crate) struct Heard {
     pub(crate) runs: Vec<String>,
     /// It was suspended on the way, and the user left it at that.
     pub(crate) cut_short: bool,
+    /// What must not have happened, whatever the other world is like.
+    pub(crate) wrongs: Vec<String>,
 }
 
 impl Heard {
-    /// Whether somebody who hears one of them cannot tell it from the other.
+    /// Whether somebody who hears one of them cannot tell it from the other, and nothing is wrong with either.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let common = self.runs.len().min(other.runs.len());
         let whole = self.runs.len() == other.runs.len() || self.cut_short || other.cut_short;
-        whole && self.runs[..common] == other.runs[..common]
+        let none_wrong = self.wrongs.is_empty() && other.wrongs.is_empty();
+        whole && none_wrong && self.runs[..common] == other.runs[..common]
     }
 }
 
@@ -223,13 +237,13 @@ pub(crate) fn play(side: &Side, steps: &[Step]) -> Heard {
 
 /// The same, in a world that is there already.
 pub(crate) fn play_in(world: &World, side: &Side, steps: &[Step]) -> Heard {
-    let mut heard = Heard { runs: Vec::new(), cut_short: false };
+    let mut heard = Heard { runs: Vec::new(), cut_short: false, wrongs: Vec::new() };
     let mut dice = Dice::new(side.seed);
     for (number, step) in steps.iter().enumerate() {
         for (_, mishap) in side.mishaps.iter().filter(|(at, _)| *at == number) {
             befall(world, *mishap, &mut dice);
         }
-        match take(world, *step, &mut dice) {
+        match take(world, *step, (&mut dice, &mut heard.wrongs)) {
             // Its run ended abnormally, of which the plugin's last words tell nobody anything.
             Ok(_) if world.vault.plugin(&world.plugin).unwrap().unwrap().suspended.is_some() => {
                 heard.cut_short = true;
@@ -255,7 +269,11 @@ pub(crate) fn play_in(world: &World, side: &Side, steps: &[Step]) -> Heard {
     heard
 }
 
-fn take(world: &World, step: Step, dice: &mut Dice) -> Result<Option<String>, BeginError> {
+fn take(
+    world: &World,
+    step: Step,
+    (dice, wrongs): (&mut Dice, &mut Vec<String>),
+) -> Result<Option<String>, BeginError> {
     let plain = |start, who| live(world, start, &|guest| act(who, guest), Fate::default());
     let panel = |panel: &str| PanelKey { plugin: world.plugin.clone(), panel: panel.into() };
     Ok(match step {
@@ -275,22 +293,22 @@ fn take(world: &World, step: Step, dice: &mut Dice) -> Result<Option<String>, Be
             let Some(value) = pickable(world, dice) else { return Err(BeginError::Stale) };
             Some(plain(Start::Picked { panel: panel("side"), picker: "which".into(), value }, who)?)
         }
-        Step::Regranted(who, at) => {
-            let before = world.vault.grant(&world.plugin).unwrap();
-            let revoke = |call| {
-                if call == at {
-                    world.regrant(|grant| grant.capabilities.clear());
-                }
-            };
-            let fate = Fate { meanwhile: &revoke, killed: None };
-            let heard = live(world, command(), &|guest| act(who, guest), fate);
-            world.vault.set_grant(&world.plugin, &before)?;
-            world.vault.resume_plugin(&world.plugin)?;
-            Some(heard?)
+        Step::Regranted(who, at) => Some(regranted(world, (who, at), wrongs)?),
+        Step::Slowly(who) => {
+            let slowly = |_| world.pass(Duration::from_secs(1));
+            let fate = Fate { meanwhile: &slowly, killed: None };
+            Some(live(world, command(), &|guest| act(who, guest), fate)?)
+        }
+        Step::Other(who) => {
+            let fate = Fate::default();
+            Some(live_as(world, &world.other, command(), &|guest| act(who, guest), fate)?)
         }
         Step::Killed(who) => {
-            let killed = Some(dice.below(24));
-            let fate = Fate { killed, ..Fate::default() };
+            // Whatever a clock on the wall would have made of it.
+            let sooner = dice.below(60);
+            let killed = Some(dice.of(&[usize::MAX, sooner]));
+            let pause = Duration::from_millis(dice.any() % 2000);
+            let fate = Fate { meanwhile: &|_| world.pass(pause), killed };
             live(world, command(), &|guest| act(who, guest), fate)?;
             world.vault.resume_plugin(&world.plugin)?;
             // Which of them it had come to show is the user's to see.
@@ -300,7 +318,7 @@ fn take(world: &World, step: Step, dice: &mut Dice) -> Result<Option<String>, Be
             None
         }
         Step::Pass(time) => {
-            world.clock.pass(time);
+            world.pass(time);
             None
         }
         Step::Settle => {
@@ -308,6 +326,38 @@ fn take(world: &World, step: Step, dice: &mut Dice) -> Result<Option<String>, Be
             None
         }
     })
+}
+
+/// The grant is taken away in the midst of a run, and given back once its values are there or have failed. What the run
+/// shows only afterwards must hold nothing private.
+fn regranted(
+    world: &World,
+    (who, at): (Who, usize),
+    wrongs: &mut Vec<String>,
+) -> Result<String, BeginError> {
+    let before = world.vault.grant(&world.plugin)?;
+    let runs_shown =
+        || -> BTreeSet<RunId> { world.broker.panels().iter().map(|panel| panel.run).collect() };
+    let (earlier, shown_by_then) = (runs_shown(), RefCell::new(None));
+    let revoke = |call| {
+        if call == at {
+            *shown_by_then.borrow_mut() = Some(runs_shown());
+            world.regrant(|grant| grant.capabilities.clear());
+        }
+    };
+    let fate = Fate { meanwhile: &revoke, killed: None };
+    let heard = live(world, command(), &|guest| act(who, guest), fate);
+    if shown_by_then.take().is_some_and(|shown| shown.is_subset(&earlier)) {
+        let panels = world.settled();
+        let its_own = panels.into_iter().filter(|panel| !earlier.contains(&panel.run));
+        let holds_private = |value: &ValueView| value.text.contains(PRIVATE_MARK);
+        if shown(&its_own.collect::<Vec<_>>()).iter().any(holds_private) {
+            wrongs.push("something private was read after the grant was gone".into());
+        }
+    }
+    world.vault.set_grant(&world.plugin, &before)?;
+    world.vault.resume_plugin(&world.plugin)?;
+    heard
 }
 
 fn pickable(world: &World, dice: &mut Dice) -> Option<hearth_broker::ValueId> {
@@ -357,6 +407,8 @@ fn act(who: Who, guest: &mut Guest<'_>) {
         Who::Everything => guests::everything(guest),
         Who::Talker => guests::talk(guest),
         Who::Notes => keep_notes(guest),
+        Who::Reader => guests::read(guest),
+        Who::Spender => guests::spend(guest),
         Who::Fuzzed(seed) => {
             if let Some(value) = guest.given {
                 guest.call(HostCall::Keep { name: "given".into(), value }).ok();

@@ -3,7 +3,7 @@
 //! A guest is any function of its [`Guest`]; the trace is every reply in order. Traces over different worlds are
 //! compared exactly.
 
-use hearth_base::{Answer, Export, GuestError, Handle, HostCall, HostReply};
+use hearth_base::{Answer, Export, GuestError, Handle, HostCall, HostReply, PluginId};
 use hearth_broker::{BeginError, Client, RunEnd, Start};
 
 use super::world::{EngineKind, Recipe, World, adapter, numbered};
@@ -44,6 +44,11 @@ impl Guest<'_> {
             call,
             HostCall::CompletionNext(_) | HostCall::RevealChoice(_) | HostCall::RevealText { .. }
         );
+        let reveals = matches!(call, HostCall::RevealChoice(_) | HostCall::RevealText { .. });
+        if reveals && self.fate.killed.is_some() {
+            // What it is charged stays charged, and so a later run can see how far this one came.
+            return Err(GuestError::Refused);
+        }
         let client = &mut *self.client;
         let reply =
             if waits { self.world.clock.flowing(|| client.call(call)) } else { client.call(call) };
@@ -83,7 +88,18 @@ pub(crate) fn live(
     guest: &dyn Fn(&mut Guest<'_>),
     fate: Fate<'_>,
 ) -> Result<String, BeginError> {
-    let (mut client, invocation) = world.try_begin(start)?;
+    live_as(world, &world.plugin, start, guest, fate)
+}
+
+/// The same of any plugin.
+pub(crate) fn live_as(
+    world: &World,
+    plugin: &PluginId,
+    start: Start,
+    guest: &dyn Fn(&mut Guest<'_>),
+    fate: Fate<'_>,
+) -> Result<String, BeginError> {
+    let (mut client, invocation) = world.try_begin_as(plugin, start)?;
     let given = match &invocation.export {
         Export::Run { focus, .. } => *focus,
         Export::OnEvent { event, .. } => match event {

@@ -63,7 +63,8 @@ fn a_guest_that_tries_everything_hears_the_same() {
             guests::everything(guest);
         };
         let first = run(world, command(), &guests::everything);
-        world.settled();
+        let panels = world.settled();
+        assert!(panels.iter().any(|panel| panel.key.panel == "side" && panel.nodes.len() > 15));
         vec![first, run(world, ask, &entered), run(world, command(), &guests::everything)]
     });
     assert_eq!(different, Vec::<String>::new());

@@ -15,7 +15,7 @@ use hearth_broker::{
     PersonalAdapter, PickAnswer, PickQuestion, PluginNotice, RevealAnswer, RevealQuestion, Start,
     ValueState, ValueView,
 };
-use hearth_engine_api::{AdapterSlot, CacheScope};
+use hearth_engine_api::{AdapterSlot, CacheScope, Engine, Priority, Prompt};
 use hearth_vault::{NewSaved, PluginRecord, StoreError, Vault};
 
 use super::{
@@ -82,10 +82,13 @@ pub(crate) struct World {
     pub(crate) seen: Arc<Seen>,
     pub(crate) user: Arc<User>,
     pub(crate) plugin: PluginId,
+    /// A stranger to it, which asks for the same and has it.
+    pub(crate) other: PluginId,
     /// Documents of the slot.
     pub(crate) documents: Vec<DocumentId>,
     personal: Vec<PersonalAdapter>,
     gate: Arc<Gate>,
+    engine: Engine,
     // Last: everything above may still need it.
     pub(crate) clock: Clock,
 }
@@ -99,6 +102,7 @@ impl World {
         let vault = Arc::new(Vault::in_memory().unwrap());
         let (documents, folder) = fill(&vault, recipe);
         let plugin = install(&vault, MANIFEST, folder);
+        let other = install(&vault, &MANIFEST.replace("example.subject", "example.other"), folder);
         let gate = Arc::new(Gate::default());
         let engine = clock.block_on(engine(recipe, &gate, clock.handle().clone()));
         let seen = Arc::new(Seen::default());
@@ -106,7 +110,7 @@ impl World {
         let user = Arc::new(User { picked, reveals: Mutex::new(Box::new(|_| false)) });
         let broker = Broker::new(
             Arc::clone(&vault),
-            engine,
+            engine.clone(),
             Arc::clone(&seen) as Arc<dyn Observer>,
             Arc::clone(&user) as Arc<dyn Asker>,
             clock.handle().clone(),
@@ -114,7 +118,7 @@ impl World {
         let context_tokens = recipe.context_tokens;
         broker.set_model(recipe.trust.clone().map(|trust| ModelFacts { trust, context_tokens }));
         let personal = recipe.personal.clone();
-        Self { broker, vault, seen, user, plugin, documents, personal, gate, clock }
+        Self { broker, vault, seen, user, plugin, other, documents, personal, gate, engine, clock }
     }
 
     pub(crate) fn begin(&self, start: Start) -> (Client, Invocation) {
@@ -122,9 +126,17 @@ impl World {
     }
 
     pub(crate) fn try_begin(&self, start: Start) -> Result<(Client, Invocation), BeginError> {
+        self.try_begin_as(&self.plugin, start)
+    }
+
+    pub(crate) fn try_begin_as(
+        &self,
+        plugin: &PluginId,
+        start: Start,
+    ) -> Result<(Client, Invocation), BeginError> {
         let today = Date { year: 2026, month: 1, day: 31 };
         let personal = self.personal.clone();
-        self.broker.begin_with(&self.plugin, start, today, "en-GB", personal)
+        self.broker.begin_with(plugin, start, today, "en-GB", personal)
     }
 
     pub(crate) fn go(&self) -> Client {
@@ -159,6 +171,22 @@ impl World {
         let panels = self.broker.panels();
         assert!(!unfinished_lists(&panels));
         panels
+    }
+
+    /// Lets time pass on a standing clock, bit by bit, so that the engine's thread keeps up with it.
+    pub(crate) fn pass(&self, time: Duration) {
+        let mut left = time;
+        while !left.is_zero() {
+            let bit = left.min(Duration::from_millis(500));
+            self.clock.pass(bit);
+            left -= bit;
+            for _ in 0..3 {
+                self.gate.changed.notify_all();
+                let count =
+                    self.engine.count_tokens(Prompt::Text("x".into()), Priority::Background);
+                self.clock.block_on(count).unwrap();
+            }
+        }
     }
 
     /// What of each request so far the engine may keep.
