@@ -398,6 +398,7 @@ pub(crate) fn plugins() -> Vec<PluginView> {
             adapters: Vec::new(),
         })
         .collect()
+            standing: Default::default(),
 }
 
 fn granted(mut plugins: Vec<PluginView>) -> Vec<PluginView> {

@@ -30,6 +30,7 @@ fn plugin() -> PluginView {
         running: None,
         progress: None,
         settings: BTreeMap::new(),
+        standing: Default::default(),
         adapters: Vec::new(),
     }
 }

@@ -246,6 +246,15 @@ pub enum Command {
         /// The documents picked.
         picked: Vec<DocumentId>,
     },
+    /// Answers a question in [`crate::View::reveals`]: whether the plugin may have exactly the text that is shown.
+    AnswerReveal {
+        /// Which question.
+        question: u64,
+        /// Yes.
+        allow: bool,
+    },
+    /// Lets a plugin hear more gestures today, once its account for them is empty: each time for as many again.
+    AllowGestures(PluginId),
     /// Stops a running command (import, answer, run, load) at the next safe point.
     Cancel(Ticket),
     /// Takes a notice away.

@@ -15,6 +15,7 @@ use crate::{
     View, Waker,
     cancel::Cancel,
     msg::{Answers, Change, Epoch, Msg, Slot, Stamp},
+    reveals::Reveals,
     runs::Runs,
     schedules::Schedules,
     task::{Ctx, Room, Task},
@@ -46,6 +47,7 @@ pub(crate) struct EventLoop {
     pub(crate) answers: Answers,
     pub(crate) runs: Runs,
     pub(crate) questions: BTreeMap<u64, PickAnswer>,
+    pub(crate) reveals: Reveals,
     pub(crate) calls: BTreeMap<u64, tools::Answer>,
     pub(crate) schedules: Schedules,
     pub(crate) panels_stale: bool,
@@ -80,6 +82,7 @@ impl EventLoop {
             answers: Answers::new(),
             runs: Runs::default(),
             questions: BTreeMap::new(),
+            reveals: Reveals::new(),
             calls: BTreeMap::new(),
             schedules: Schedules::default(),
             panels_stale: false,
@@ -166,6 +169,9 @@ impl EventLoop {
             Msg::Asked(epoch, id, question, answer) if epoch == self.epoch => {
                 self.asked(id, question, answer);
             }
+            Msg::RevealAsked(epoch, id, question, answer) if epoch == self.epoch => {
+                self.reveal_asked(id, *question, answer);
+            }
             Msg::ToolAsked(epoch, question, answer) if epoch == self.epoch => {
                 self.ask_call(*question, answer);
             }
@@ -188,6 +194,7 @@ impl EventLoop {
             | Msg::PluginNotice(..)
             | Msg::PluginSaved(_)
             | Msg::Asked(..)
+            | Msg::RevealAsked(..)
             | Msg::ToolAsked(..)
             | Msg::CallTool(..)
             | Msg::StopRun(..)
@@ -245,6 +252,9 @@ impl EventLoop {
             | Command::ClosePanel(_)
             | Command::SaveValue(_)
             | Command::AnswerPick { .. } => self.run_command(ticket, command),
+            Command::AnswerReveal { .. } | Command::AllowGestures(_) => {
+                self.reveal_command(ticket, command);
+            }
             Command::SetPluginTools { .. } | Command::AnswerToolCall { .. } => {
                 self.tool_command(ticket, command);
             }
@@ -449,6 +459,7 @@ impl EventLoop {
         self.runs = Runs::default();
         // Whoever asked hears that there is nobody to ask.
         self.questions.clear();
+        self.reveals.clear();
         self.calls.clear();
         self.schedules = Schedules::default();
         self.stamps.clear();

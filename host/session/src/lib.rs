@@ -27,6 +27,7 @@ mod library;
 mod models;
 mod msg;
 mod plugins;
+mod reveals;
 mod runs;
 mod schedules;
 mod task;
@@ -43,7 +44,7 @@ pub use plugins::{
 };
 pub use view::{
     ActivityView, Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView,
-    ModelsView, Notice, NoticeKind, PickView, PluginSum, PluginView, ProvenanceView, ToolCallView,
+    ModelsView, Notice, NoticeKind, PickView, PluginSum, PluginView, ProvenanceView, RevealView, ToolCallView,
     VaultState, View, WaitingView,
 };
 
@@ -68,7 +69,8 @@ pub use hearth_base::{
     Slot, SlotKind, Source, TuneRunId,
 };
 pub use hearth_broker::{
-    PanelKey, PanelNode, PanelView, PluginNotice, ValueId, ValueState, ValueView,
+    PanelKey, PanelNode, PanelView, PluginNotice, RevealSource, Standing, ValueId, ValueState,
+    ValueView, escape_text,
 };
 pub use hearth_dataset::{
     Conversations, FolderReport, LeftOut, Recipe, Report, SourceFilter, Template,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hearth_base::{ConversationId, FolderId, PluginId, RunId, TuneRunId};
-use hearth_broker::{PickQuestion, PluginNotice};
+use hearth_broker::{PickQuestion, PluginNotice, RevealQuestion};
 use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
     AdapterChoice, AuditRow, ConversationHead, Document, Folder, ImportEntry, ScheduleRecord,
@@ -53,6 +53,8 @@ pub(crate) enum Msg {
     PluginSaved(Epoch),
     /// A plugin asks the user to pick.
     Asked(Epoch, u64, PickQuestion, PickAnswer),
+    /// A plugin asks whether it may have a text.
+    RevealAsked(Epoch, u64, Box<RevealQuestion>, oneshot::Sender<bool>),
     /// The chat asks whether it may call a tool.
     ToolAsked(Epoch, Box<ToolCallView>, tools::Answer),
     /// The chat calls a tool, which the user or the user's setting allowed. The ticket is the run's.

@@ -20,6 +20,7 @@ use crate::{
     cancel::Cancel,
     event_loop::EventLoop,
     msg::{Change, Msg},
+    runs,
     task::{Ctx, Room, Task},
 };
 
@@ -275,6 +276,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
             }
         };
         let provenance = provenance(task, &record)?;
+        let standing = task.room.broker.standing(&manifest, runs::today(&task.ctx))?;
         let grant = task.vault().grant(&record.id)?;
         let granted = !grant.capabilities.is_empty() || !grant.slots.is_empty();
         let mut settings = defaults(&manifest);
@@ -292,6 +294,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<PluginView>, UserError> {
             running: None,
             progress: None,
             settings,
+            standing,
         });
     }
     Ok(plugins)

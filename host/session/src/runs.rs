@@ -361,6 +361,7 @@ impl EventLoop {
         if self.questions.remove(&id).is_some() {
             Arc::make_mut(&mut self.view.questions).retain(|question| question.question != id);
         }
+        self.reveal_withdrawn(id);
         self.call_withdrawn(id);
     }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use hearth_base::{
     ConversationId, DocumentId, FolderId, Grant, Manifest, ModelId, PluginId, SettingValue,
 };
-use hearth_broker::{PanelView, PluginNotice};
+use hearth_broker::{PanelView, PluginNotice, RevealSource, Standing};
 use hearth_engine_api::{LoadOptions, ModelInfo};
 use hearth_vault::{
     AdapterChoice, AuditRow, ChatTurn, ConversationHead, DayUsage, Document, DocumentHead,
@@ -48,6 +48,8 @@ pub struct View {
     pub jobs: Arc<Vec<JobView>>,
     /// What waits for the user's answer.
     pub questions: Arc<Vec<PickView>>,
+    /// Texts that plugins want to learn, which wait for the user's answer, too.
+    pub reveals: Arc<Vec<RevealView>>,
     /// Calls of tools that wait for the user's yes.
     pub tool_calls: Arc<Vec<ToolCallView>>,
     /// How the chat may call plugins; those that are not here, not at all.
@@ -147,6 +149,8 @@ pub struct PluginView {
     pub progress: Option<(Option<u8>, String)>,
     /// Values of its settings.
     pub settings: BTreeMap<String, SettingValue>,
+    /// What it has learnt of private values, and may still learn.
+    pub standing: Standing,
     /// The adapters it gets where it asks for personal weights.
     pub adapters: Vec<AdapterChoice>,
 }
@@ -207,6 +211,8 @@ pub struct ModelView {
     pub present: bool,
     /// Whether its weights hold nothing private: the bundled model's, and those that the user marks so.
     pub public: bool,
+    /// Documents, conversations and files that an adapter in it learnt from and that were deleted since.
+    pub sources_gone: u64,
 }
 
 /// What is loaded.
@@ -280,6 +286,39 @@ pub struct PluginSum {
     pub today: PluginUsage,
     /// What it ever took.
     pub total: PluginUsage,
+}
+
+/// A plugin wants to learn a text. It gets exactly these bytes if the user says yes, and nothing otherwise.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RevealView {
+    /// For [`crate::Command::AnswerReveal`].
+    pub question: u64,
+    /// Who asks.
+    pub plugin: PluginId,
+    /// Its name.
+    pub plugin_name: String,
+    /// What it says the text is for, escaped: its own claim.
+    pub purpose: String,
+    /// What it would be given. To be drawn by [`crate::escape_text`], and all of it.
+    pub text: Arc<str>,
+    /// BLAKE3 of the text in hex.
+    pub hash: String,
+    /// What the text was made from, in words.
+    pub made_from: String,
+    /// All that it depends on: first what it was made of.
+    pub sources: Vec<RevealSource>,
+    /// How many more there are.
+    pub more_sources: usize,
+}
+
+impl std::fmt::Debug for RevealView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RevealView")
+            .field("question", &self.question)
+            .field("plugin", &self.plugin)
+            .field("text_bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The chat wants to call a plugin's tool.

@@ -12,6 +12,8 @@ mod life;
 mod models;
 #[path = "it/plugins.rs"]
 mod plugins;
+#[path = "it/reveals.rs"]
+mod reveals;
 #[path = "it/stage.rs"]
 mod stage;
 #[path = "it/tools.rs"]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use hearth_base::{DocumentId, LogLevel, PluginId};
-use hearth_broker::{Asker, Observer, PickAnswer, PickQuestion, PluginNotice};
+use hearth_broker::{
+    Asker, Observer, PickAnswer, PickQuestion, PluginNotice, RevealAnswer, RevealQuestion,
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 /// Carries what the broker has to say to the event loop. Never blocks.
 pub(crate) struct Bridge {
     ctx: Arc<Ctx>,
-    epoch: Epoch,
+    pub(crate) epoch: Epoch,
 }
 
 impl Bridge {
@@ -23,7 +25,13 @@ impl Bridge {
         Self { ctx: Arc::clone(ctx), epoch }
     }
 
-    fn tell(&self, message: Msg) {
+    /// A question with a number of its own.
+    pub(crate) fn asking(&self) -> Asking {
+        let id = self.ctx.next_ticket().0;
+        Asking { ctx: Arc::clone(&self.ctx), epoch: self.epoch, id }
+    }
+
+    pub(crate) fn tell(&self, message: Msg) {
         post(&self.ctx, message);
     }
 }
@@ -72,22 +80,25 @@ impl Observer for Bridge {
 impl Asker for Bridge {
     fn pick(&self, question: PickQuestion) -> PickAnswer {
         let (answer, answered) = oneshot::channel();
-        let id = self.ctx.next_ticket().0;
-        let asking = Asking { ctx: Arc::clone(&self.ctx), epoch: self.epoch, id };
-        self.tell(Msg::Asked(self.epoch, id, question, answer));
+        let asking = self.asking();
+        self.tell(Msg::Asked(self.epoch, asking.id, question, answer));
         Box::pin(async move {
             let picked = answered.await.unwrap_or(None);
             drop(asking);
             picked
         })
     }
+
+    fn reveal(&self, question: RevealQuestion) -> RevealAnswer {
+        self.ask_to_reveal(question)
+    }
 }
 
 /// Withdraws a question when nobody waits for its answer any more.
-struct Asking {
+pub(crate) struct Asking {
     ctx: Arc<Ctx>,
     epoch: Epoch,
-    id: u64,
+    pub(crate) id: u64,
 }
 
 impl Drop for Asking {

@@ -198,6 +198,10 @@ impl From<BeginError> for UserError {
             }
             BeginError::NotReady { .. } => Self::system(message, "Try again."),
             BeginError::Manifest(_) => Self::input(message, "Install the plugin again."),
+            BeginError::GesturesSpent { .. } => Self::user(
+                message,
+                "Let it hear more today, under Plugins or by `hearth plugin gestures`, if you want to go on.",
+            ),
             BeginError::TooLong { .. } => Self::user(message, "Enter less."),
             BeginError::Stale => Self::user(message, "Run the plugin again."),
             BeginError::Locked => Self::locked(),
