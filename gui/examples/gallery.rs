@@ -20,6 +20,8 @@ fn main() -> eframe::Result {
         "chat" => (views::full(), Screen::Chat),
         "fresh" => (views::empty(), Screen::Chat),
         "plugins" => (views::full(), Screen::Plugins),
+        "waiting" => (views::waiting(), Screen::Plugins),
+        "tools" => (views::tools(), Screen::Chat),
         "offered" => (views::empty(), Screen::Plugins),
         "panel" => {
             let view = views::full();

@@ -14,9 +14,9 @@ use zeroize::Zeroize;
 use crate::{
     commands::Purpose,
     types::{
-        Capability, DocumentId, DocumentKind, DocumentQuery, FolderId, Manifest, MemoryEstimate,
-        MessageId, ModelInfo, Order, PanelKey, PluginCommand, PluginId, PluginInspection,
-        PluginView, RunId, SlotKind, Ticket, View,
+        Capability, DocumentId, DocumentKind, DocumentQuery, FolderId, Judgement, Manifest,
+        MemoryEstimate, MessageId, ModelInfo, Order, PanelKey, PluginCommand, PluginId,
+        PluginInspection, PluginView, RunId, SlotKind, Ticket, View,
     },
 };
 
@@ -310,6 +310,8 @@ pub(crate) struct PluginsState {
     pub(crate) path: String,
     pub(crate) settings_open: Option<PluginId>,
     pub(crate) uninstall: Option<PluginId>,
+    /// Sealed versions that wait, and may read what was kept.
+    pub(crate) keep_storage: BTreeSet<PluginId>,
     /// Texts of settings while they are edited.
     pub(crate) texts: BTreeMap<(PluginId, String), String>,
 }
@@ -322,8 +324,14 @@ pub(crate) struct Consent {
     pub(crate) sealed: bool,
     /// Facts of the file.
     pub(crate) file: ConsentFile,
+    /// Who made it, what it changes, and what installing it would do.
+    pub(crate) judgement: Judgement,
     /// It is not installed yet: saying yes does that first.
     pub(crate) install: bool,
+    /// Bits of private choices that it may learn a day.
+    pub(crate) choice_bits: u32,
+    /// Let a sealed version read what one without a seal has kept.
+    pub(crate) keep_storage: bool,
     pub(crate) capabilities: BTreeSet<Capability>,
     pub(crate) slots: BTreeMap<String, BTreeSet<FolderId>>,
     pub(crate) waiting: bool,
@@ -340,13 +348,13 @@ pub(crate) struct ConsentFile {
 }
 
 impl Consent {
-    /// For a file that is not installed yet. Everything asked for is ticked, but no folder is.
+    /// For a file that is not installed yet. What lets it learn something is not ticked, and no folder is.
     pub(crate) fn of_file(inspection: PluginInspection, view: &View) -> Self {
         let before = view.plugins.iter().find(|p| p.id == inspection.manifest.id);
         let grant = before.and_then(|p| p.grant.clone());
         Self {
             plugin: inspection.manifest.id.clone(),
-            capabilities: inspection.manifest.requested(),
+            capabilities: harmless(&inspection.manifest),
             slots: grant.map(|g| g.slots).unwrap_or_default(),
             sealed: inspection.sealed,
             file: ConsentFile {
@@ -356,7 +364,10 @@ impl Consent {
                 size_bytes: inspection.size_bytes,
                 replaces: inspection.replaces,
             },
+            judgement: inspection.judgement,
             install: true,
+            choice_bits: 0,
+            keep_storage: false,
             manifest: inspection.manifest,
             waiting: false,
         }
@@ -369,13 +380,20 @@ impl Consent {
         view: &View,
     ) -> Self {
         let fresh = Self::of_file(inspection, view);
-        let (capabilities, slots) = match &plugin.grant {
-            Some(grant) => (grant.capabilities.clone(), grant.slots.clone()),
-            None => (plugin.manifest.requested(), suggested_slots(&plugin.manifest, view)),
+        let (capabilities, slots, choice_bits) = match &plugin.grant {
+            Some(grant) => {
+                (grant.capabilities.clone(), grant.slots.clone(), grant.choice_bits_per_day)
+            }
+            None => (harmless(&plugin.manifest), suggested_slots(&plugin.manifest, view), 0),
         };
         let file = ConsentFile { replaces: None, ..fresh.file };
-        Self { capabilities, slots, file, install: false, ..fresh }
+        Self { capabilities, slots, choice_bits, file, install: false, ..fresh }
     }
+}
+
+/// What is ticked beforehand: everything asked for that lets it learn nothing.
+fn harmless(manifest: &Manifest) -> BTreeSet<Capability> {
+    manifest.requested().into_iter().filter(|power| !crate::words::reveals(*power)).collect()
 }
 
 /// Where exactly one folder fits a slot of a bundled plugin there is nothing to choose, so it is ticked beforehand.

@@ -5,7 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     icons,
     model::Tone,
-    types::{Capability, DocumentKind, Glyph, Manifest},
+    types::{Capability, DocumentKind, Glyph, KeyStanding, SignatureView},
 };
 
 /// How hard a passphrase is to guess, roughly.
@@ -246,12 +246,43 @@ pub(crate) fn attribution(name: &str, sealed: bool) -> String {
     }
 }
 
-/// Who publishes it: a claim.
-pub(crate) fn publisher(manifest: &Manifest) -> String {
-    if manifest.publisher.is_empty() {
-        "Unsigned: nobody vouches for it".into()
-    } else {
-        format!("Says it is published by {}", short(&plain(&manifest.publisher), 28))
+/// Who made it, and how that is known.
+pub(crate) fn signature(signature: &SignatureView) -> (Tone, &'static str, &'static str) {
+    match signature {
+        SignatureView::Bundled => (Tone::Good, icons::CHECK, "It came with Hearth."),
+        SignatureView::Unsigned => {
+            (Tone::Bad, icons::WARNING, "Unsigned: nobody vouches for who made it.")
+        }
+        SignatureView::Signed { standing, .. } => match standing {
+            KeyStanding::New => {
+                (Tone::Warn, icons::INFO, "Signed, with a key that was never seen here before.")
+            }
+            KeyStanding::Known => (
+                Tone::Good,
+                icons::CHECK,
+                "Signed, with the key of another plugin you have or had.",
+            ),
+            KeyStanding::Pinned => {
+                (Tone::Good, icons::CHECK, "Signed, with the key this plugin always had.")
+            }
+            KeyStanding::Rotated => (
+                Tone::Good,
+                icons::CHECK,
+                "Signed, with the key that this plugin's publisher has handed over to.",
+            ),
+            KeyStanding::Other => {
+                (Tone::Bad, icons::WARNING, "Signed, but not with the key this plugin always had.")
+            }
+        },
+    }
+}
+
+/// Who made an installed plugin, in a word or two.
+pub(crate) fn maker(signature: &SignatureView) -> String {
+    match signature {
+        SignatureView::Bundled => "Came with Hearth".to_owned(),
+        SignatureView::Unsigned => "Unsigned: nobody vouches for it".to_owned(),
+        SignatureView::Signed { fingerprint, .. } => format!("Signed by {fingerprint}"),
     }
 }
 

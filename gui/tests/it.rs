@@ -9,6 +9,8 @@ mod main_job;
 mod screens;
 #[path = "it/stage.rs"]
 mod stage;
+#[path = "it/strangers.rs"]
+mod strangers;
 #[path = "it/training.rs"]
 mod training;
 #[path = "../examples/gallery/views.rs"]

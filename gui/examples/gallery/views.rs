@@ -169,6 +169,7 @@ fn models() -> ModelsView {
         is_default: true,
         present: true,
         public: true,
+        sources_gone: 0,
     };
     let own = ModelView {
         id: Some(ModelId(1)),
@@ -177,6 +178,7 @@ fn models() -> ModelsView {
         is_default: false,
         present: true,
         public: false,
+        sources_gone: 0,
     };
     let gone = ModelView {
         id: Some(ModelId(2)),
@@ -185,6 +187,7 @@ fn models() -> ModelsView {
         is_default: false,
         present: false,
         public: false,
+        sources_gone: 0,
     };
     let info = ModelInfo {
         name: "Hearth starter".into(),
@@ -395,10 +398,102 @@ pub(crate) fn plugins() -> Vec<PluginView> {
             running: None,
             progress: None,
             settings: BTreeMap::new(),
+            standing: Default::default(),
             adapters: Vec::new(),
+            provenance: ProvenanceView {
+                signature: if bundled { SignatureView::Bundled } else { signature() },
+                ..ProvenanceView::default()
+            },
         })
         .collect()
-            standing: Default::default(),
+}
+
+/// A stranger's key.
+pub(crate) fn signature() -> SignatureView {
+    SignatureView::Signed {
+        key: "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".into(),
+        key_id: "E7620F1842B4E81F".into(),
+        fingerprint: "K7QD 2MZA 9XPV TT4E J6NC W3RB".into(),
+        picture: std::array::from_fn(|n| (n as u8).wrapping_mul(73).wrapping_add(41)),
+        trusted_comment: "triage 2.3.1".into(),
+        standing: KeyStanding::New,
+    }
+}
+
+/// What the stranger's next version asks for.
+fn changes() -> Vec<PluginChange> {
+    let change = |what: &str, wider| PluginChange { what: what.into(), wider };
+    vec![
+        change("It newly asks for documents-search.", true),
+        change("Bits of private choices a day that it asks to learn: 8, before 4.", true),
+        change("It no longer has a slot `notes`.", false),
+    ]
+}
+
+/// In the middle of work, with a version of a plugin that waits and one to go back to.
+pub(crate) fn waiting() -> View {
+    let mut plugins = granted(plugins());
+    if let Some(stranger) = plugins.last_mut() {
+        stranger.suspended = None;
+        stranger.provenance.former = Some("2.2.0".into());
+        stranger.provenance.waiting = Some(Arc::new(WaitingView {
+            version: "2.4.0".into(),
+            sealed: true,
+            manifest: Arc::clone(&stranger.manifest),
+            changes: changes(),
+            stored: vec![StoredEntry {
+                key: "urgent".into(),
+                bytes: 12,
+                preview: "yes no yes".into(),
+            }],
+        }));
+    }
+    View { plugins: Arc::new(plugins), ..full() }
+}
+
+/// A conversation in which the model has called a tool, and wants to call another.
+pub(crate) fn tools() -> View {
+    let mut talk = conversation(true);
+    let call = ToolCall {
+        plugin: id("org.hearth.finder"),
+        plugin_name: "Finder".into(),
+        command: "find".into(),
+        title: "Find and answer".into(),
+        input: Some("honey tasting date".into()),
+        document: None,
+        state: CallState::Done,
+        made_from: "made by Finder from 3 of 60 documents".into(),
+    };
+    let mut turn = talk.turns.first().cloned().expect("there are some");
+    turn.id = MessageId(900);
+    turn.speaker = Speaker::Tool;
+    turn.text = "The tasting is on Tuesday at two, in the allotment's hut.".into();
+    turn.attached = Vec::new();
+    turn.call = Some(Box::new(call.clone()));
+    talk.turns.push(turn);
+    if let Some(answering) = &mut talk.answering {
+        answering.text = String::new();
+        answering.doing = "Waiting for your answer".into();
+    }
+    let question = ToolCallView {
+        question: 5,
+        ticket: Ticket(7),
+        conversation: talk.id,
+        plugin: call.plugin.clone(),
+        plugin_name: call.plugin_name,
+        command: call.command,
+        title: call.title,
+        input: Some("who brings the bread".into()),
+        document: None,
+        document_title: String::new(),
+    };
+    let tools = BTreeMap::from([(call.plugin, ToolMode::Ask)]);
+    View {
+        conversation: Some(Arc::new(talk)),
+        tool_calls: Arc::new(vec![question]),
+        tools: Arc::new(tools),
+        ..full()
+    }
 }
 
 fn granted(mut plugins: Vec<PluginView>) -> Vec<PluginView> {
@@ -439,6 +534,13 @@ pub(crate) fn inspection(path: &Path) -> PluginInspection {
         size_bytes: 184_320,
         path: path.to_owned(),
         replaces: Some("2.2.0".into()),
+        judgement: Judgement {
+            signature: plugin.provenance.signature.clone(),
+            lookalikes: Vec::new(),
+            changes: changes(),
+            stored: Vec::new(),
+            verdict: InstallVerdict::Waits,
+        },
     }
 }
 
@@ -533,6 +635,7 @@ fn activity() -> Vec<AuditRow> {
 pub(crate) fn training() -> View {
     let report = |exposure: f32| AdapterReport {
         held_out: Some((3.412, 2.604)),
+        best_step: Some((160, 200)),
         general: Some((3.101, 3.188)),
         memory: Some(MemoryReport { exposure_bits: vec![0.4, exposure], most_bits: 10.0 }),
         answers: vec![AnswerPair {

@@ -171,9 +171,17 @@ fn done(app: &mut App, ticket: Ticket, reply: Reply) {
                     plugin,
                     capabilities: consent.capabilities,
                     slots: consent.slots,
-                    choice_bits_per_day: 0,
+                    choice_bits_per_day: consent.choice_bits,
                 };
                 send(app, grant, Purpose::Plain);
+            }
+        }
+        (Some(Purpose::Install), Reply::UpdateWaits(plugin)) => {
+            // What it asks for beyond the installed version stood on the page that was agreed to.
+            let agreed = |consent: &&Consent| consent.waiting && consent.plugin == plugin;
+            if let Some(consent) = app.model.consent.as_ref().filter(agreed) {
+                let keep_storage = consent.keep_storage;
+                send(app, Command::AcceptUpdate { plugin, keep_storage }, Purpose::Install);
             }
         }
         (Some(Purpose::Install), _) => app.model.consent = None,

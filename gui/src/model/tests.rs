@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::*;
 use crate::types::{Folder, VaultState};
-use hearth_session::{AuditRow, Grant};
+use hearth_session::{AuditRow, Grant, InstallVerdict, ProvenanceView, SignatureView};
 
 const MANIFEST: &str = r#"
 id = "org.example.digest"
@@ -32,6 +32,7 @@ fn plugin() -> PluginView {
         settings: BTreeMap::new(),
         standing: Default::default(),
         adapters: Vec::new(),
+        provenance: ProvenanceView::default(),
     }
 }
 
@@ -57,6 +58,13 @@ fn inspection(plugin: &PluginView) -> PluginInspection {
         size_bytes: 1,
         path: plugin.component.clone(),
         replaces: Some("1.0.0".into()),
+        judgement: Judgement {
+            signature: SignatureView::Bundled,
+            lookalikes: Vec::new(),
+            changes: Vec::new(),
+            stored: Vec::new(),
+            verdict: InstallVerdict::Same,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Conversations with the model.
 
 mod composer;
+mod tools;
 mod turn;
 
 use egui::{Align, Frame, Key, Layout, Margin, Panel, ScrollArea, Ui};
@@ -155,6 +156,9 @@ fn talk(
                 if let Some(answering) = &conversation.answering {
                     answer(ui, answering, model, out);
                 }
+                for call in view.tool_calls.iter().filter(|c| c.conversation == conversation.id) {
+                    tools::question(ui, call, out);
+                }
                 ui.add_space(space::M);
             });
         });
@@ -225,7 +229,10 @@ fn answer(ui: &mut Ui, answering: &Answering, model: &mut Model, out: &mut Outbo
         if secondary(ui, icons::STOP, "Stop").clicked() {
             out.cancel(answering.ticket);
         }
-        if answering.tokens == 0 {
+        if !answering.doing.is_empty() {
+            ui.spinner();
+            ui.label(muted(ui, words::plain(&answering.doing)));
+        } else if answering.tokens == 0 {
             bar(ui, Some(answering.prompt_share), 140.0, "Reading the prompt");
             let share = answering.prompt_share * 100.0;
             ui.label(muted(ui, format!("Reading, {share:.0} %")));

@@ -1,14 +1,15 @@
 //! What the user is asked before a plugin may do anything: facts read off the file on one side, the publisher's
 //! claims on the other, and a tick for each power.
 
-use egui::{Align, Layout, Ui};
+use egui::{Align, Layout, Slider, Ui};
 
 use crate::{
     commands::{Outbox, Purpose},
     icons,
     model::{Consent, Model, Tone, fits},
+    panels::plugins::publisher,
     theme::{Palette, heading, icon, muted, small, space, strong},
-    types::{Capability, Command, FolderId, SlotKind, View},
+    types::{Capability, Command, FolderId, InstallVerdict, SlotKind, View},
     widgets::{
         badge, banner, bullet, card, ghost, page, primary_enabled, secondary, section, tone_colors,
     },
@@ -37,6 +38,8 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                     right.vertical(|ui| claims(ui, &consent));
                 }
             });
+            publisher::lookalikes(ui, &consent.judgement.lookalikes);
+            difference(ui, &mut consent);
             powers(ui, &mut consent);
             slots(ui, view, &mut consent);
             ui.add_space(space::M);
@@ -79,6 +82,7 @@ fn facts(ui: &mut Ui, consent: &Consent) {
             bullet(ui, ink, glyph, fact.text);
         }
         let short: String = file.hash.chars().take(16).collect();
+        publisher::signature(ui, &consent.judgement.signature);
         let text = format!("{} \u{b7} BLAKE3 {short}\u{2026}", words::bytes(file.size_bytes));
         ui.label(small(ui, text)).on_hover_text(&file.hash);
     });
@@ -103,7 +107,6 @@ fn claims(ui: &mut Ui, consent: &Consent) {
             if !manifest.description.is_empty() {
                 ui.label(words::plain(&manifest.description));
             }
-            ui.label(small(ui, words::publisher(manifest)));
             ui.label(small(ui, manifest.id.as_str()));
             if let Some(version) = &consent.file.replaces {
                 let text = format!("replaces the installed version {version}");
@@ -142,12 +145,45 @@ fn power(ui: &mut Ui, consent: &mut Consent, capability: Capability) {
             badge(ui, Tone::Warn, icons::WARNING, "lets it learn something");
         }
     });
+    if capability == Capability::RevealChoice {
+        bits(ui, consent, on);
+    }
     ui.horizontal_top(|ui| {
         ui.add_space(26.0);
         ui.spacing_mut().interact_size.y = 18.0;
         ui.vertical(|ui| ui.label(small(ui, meaning)));
     });
     ui.add_space(space::XS);
+}
+
+/// How much it may learn a day. A bit halves what could be true.
+fn bits(ui: &mut Ui, consent: &mut Consent, on: bool) {
+    let asked = consent.manifest.declassify.choice_bits_per_day;
+    if !on {
+        consent.choice_bits = 0;
+        return;
+    }
+    let mut bits = consent.choice_bits.clamp(1, asked.max(1));
+    ui.horizontal(|ui| {
+        ui.add_space(26.0);
+        let slider = Slider::new(&mut bits, 1..=asked.max(1)).suffix(" bits a day");
+        ui.add(slider).accessible_name("Bits a day it may learn");
+        ui.label(small(ui, format!("It asks for {asked}. Each yes or no costs it 1.6.")));
+    });
+    consent.choice_bits = bits;
+}
+
+/// What is new against the installed version.
+fn difference(ui: &mut Ui, consent: &mut Consent) {
+    let judgement = &consent.judgement;
+    if !consent.install || (judgement.changes.is_empty() && judgement.stored.is_empty()) {
+        return;
+    }
+    section(ui, "What is new", "Against the version that is installed.");
+    card(ui, |ui| {
+        publisher::changes(ui, &consent.judgement.changes);
+        publisher::stored(ui, &consent.judgement.stored, &mut consent.keep_storage);
+    });
 }
 
 fn slots(ui: &mut Ui, view: &View, consent: &mut Consent) {
@@ -197,9 +233,20 @@ fn toggle(chosen: &mut std::collections::BTreeSet<FolderId>, id: FolderId, on: b
 /// `true` for yes, `false` for no.
 fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
     let mut answer = None;
+    let refused = match &consent.judgement.verdict {
+        InstallVerdict::Refused(error) if consent.install => Some(error),
+        _ => None,
+    };
+    if let Some(error) = refused {
+        banner(ui, Tone::Bad, icons::WARNING, |ui| {
+            ui.label(strong(words::plain(&error.message)));
+            ui.label(words::plain(&error.hint));
+        });
+    }
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         let label = if consent.install { "Install and allow" } else { "Allow" };
-        if primary_enabled(ui, !consent.waiting, icons::CHECK, label).clicked() {
+        let ready = !consent.waiting && refused.is_none();
+        if primary_enabled(ui, ready, icons::CHECK, label).clicked() {
             answer = Some(true);
         }
         if secondary(ui, "", "Deny").clicked() {
@@ -226,7 +273,7 @@ fn grant(consent: &mut Consent, out: &mut Outbox) {
             plugin: consent.plugin.clone(),
             capabilities: consent.capabilities.clone(),
             slots: consent.slots.clone(),
-            choice_bits_per_day: 0,
+            choice_bits_per_day: consent.choice_bits,
         });
     }
 }

@@ -1,6 +1,9 @@
 //! Installed plugins: what they are, what they may, what they can do.
 
+pub(in crate::panels) mod publisher;
 mod settings;
+mod tools;
+mod update;
 
 use std::path::PathBuf;
 
@@ -12,7 +15,7 @@ use crate::{
     model::{Model, Screen, Tone},
     panels::{library::lead, tuning},
     theme::{Palette, icon, muted, small, space, strong},
-    types::{Capability, Command, Focus, Grant, PluginView, TuneCommand, View},
+    types::{Capability, Command, Focus, Grant, PluginView, SignatureView, TuneCommand, View},
     widgets::{
         badge, banner, bar, card, empty, ghost, icon_button, page, path_row, primary,
         primary_enabled, secondary,
@@ -33,7 +36,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
         },
         |ui| {
             if install {
-                install_form(ui, model, out);
+                install_form(ui, view, model, out);
             }
             lead(ui, view, out);
             if view.plugins.is_empty() && !install {
@@ -56,7 +59,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
     }
 }
 
-fn install_form(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
+fn install_form(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
     card(ui, |ui| {
         ui.label(strong("Install a plugin"));
         ui.label(muted(ui, "Choose its .wasm file, drop it on this window, or give its path. Nothing of it runs before you say yes."));
@@ -72,8 +75,19 @@ fn install_form(ui: &mut Ui, model: &mut Model, out: &mut Outbox) {
         if browse {
             out.push(Intent::Dialog(DialogFor::Plugin));
         }
+        developer(ui, view, out);
     });
     ui.add_space(space::S);
+}
+
+/// For people who write plugins themselves.
+fn developer(ui: &mut Ui, view: &View, out: &mut Outbox) {
+    let mut on = view.developer_mode;
+    ui.add_space(space::XS);
+    if ui.checkbox(&mut on, "Developer mode").changed() {
+        out.send(Command::SetDeveloperMode(on));
+    }
+    ui.label(small(ui, "Lets plugins that nobody has signed be installed and run. Leave it off unless you write plugins."));
 }
 
 fn plugin_card(ui: &mut Ui, view: &View, plugin: &PluginView, model: &mut Model, out: &mut Outbox) {
@@ -82,8 +96,10 @@ fn plugin_card(ui: &mut Ui, view: &View, plugin: &PluginView, model: &mut Model,
         if let Some(reason) = &plugin.suspended {
             suspended(ui, plugin, reason, out);
         }
+        update::waiting(ui, plugin, model, out);
         running(ui, plugin, out);
         commands(ui, plugin, out);
+        tools::show(ui, view, plugin, out);
         personal(ui, view, plugin, out);
         below(ui, plugin, model, out);
     });
@@ -97,11 +113,7 @@ fn head(ui: &mut Ui, plugin: &PluginView, out: &mut Outbox) {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
             ui.label(strong(words::plain(&manifest.name)).size(16.0));
-            let by = if plugin.bundled {
-                "Came with Hearth".to_owned()
-            } else {
-                words::publisher(manifest)
-            };
+            let by = words::maker(&plugin.provenance.signature);
             ui.label(small(ui, format!("{by} \u{b7} {}", manifest.version)));
         });
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -114,6 +126,9 @@ fn head(ui: &mut Ui, plugin: &PluginView, out: &mut Outbox) {
                 badge(ui, Tone::Plain, "", "may do nothing yet");
             } else {
                 badge(ui, Tone::Good, icons::CHECK, "allowed");
+            }
+            if plugin.provenance.signature == SignatureView::Unsigned {
+                badge(ui, Tone::Bad, icons::WARNING, "unsigned");
             }
             if plugin.sealed {
                 badge(ui, Tone::Good, icons::SHIELD, "sealed")
@@ -211,6 +226,7 @@ fn below(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) 
                 out.send(Command::RevokePlugin(plugin.id.clone()));
             }
         }
+        update::former(ui, plugin, out);
         let uninstall = ghost(ui, icons::TRASH, "Uninstall\u{2026}");
         if uninstall.accessible_name(format!("Uninstall {name}\u{2026}")).clicked() {
             model.plugins.uninstall = Some(plugin.id.clone());

@@ -3,7 +3,7 @@
 use egui::{CornerRadius, Frame, Margin, RichText, Stroke, Ui};
 use egui_commonmark::CommonMarkViewer;
 
-use super::copy;
+use super::{copy, tools};
 use crate::{
     commands::{Outbox, Purpose},
     icons,
@@ -31,26 +31,16 @@ pub(super) fn show(ui: &mut Ui, turn: &ChatTurn, busy: bool, model: &mut Model, 
                 }
             });
         }
-        Speaker::Tool => {
-            let Some(call) = &turn.call else { return };
-            banner(ui, Tone::Plain, icons::INFO, |ui| {
-                let name = words::short(&call.plugin_name, 40);
-                let title = words::short(&call.title, 60);
-                ui.label(small(ui, &format!("The model called {name}: {title}")));
-                if let Some(input) = &call.input {
-                    ui.label(small(ui, &format!("with the words “{input}”")));
-                }
-                ui.label(&turn.text);
-                if !call.made_from.is_empty() {
-                    ui.label(small(ui, &call.made_from));
-                }
-            });
-        }
         Speaker::Notice => {
             banner(ui, Tone::Warn, icons::INFO, |ui| {
                 ui.label(small(ui, "Hearth says").color(tone_colors(ui, Tone::Warn).0));
                 ui.label(&turn.text);
             });
+        }
+        Speaker::Tool => {
+            if let Some(call) = &turn.call {
+                tools::turn(ui, turn, call, model);
+            }
         }
     });
 }
