@@ -143,7 +143,7 @@ fn a_runner_that_was_killed_is_gone_and_the_next_one_is_well() {
 }
 
 /// Kills a process at once.
-fn kill(process: u32) {
+pub(crate) fn kill(process: u32) {
     #[cfg(unix)]
     {
         let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);

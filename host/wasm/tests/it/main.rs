@@ -18,7 +18,8 @@
 //! | escape from the sandbox | `confined`; what a process that is shut in may do, in `host/confine/tests/escape` |
 //! | lying runner | `lying`; the decoder under any bytes, in `host/wasm/src/pipe/tests.rs` and `host/base/src/frame.rs` |
 //! | manifest that lies, hidden sections | `inspection::there_is_one_manifest`, `inspection::foreign_imports_are_refused_by_name`, `inspection::declassify_must_be_declared` |
-//! | panic while answering, killed runner | `calls::a_panic_while_answering_ends_the_run_alone`, `calls::a_runner_that_was_killed_is_gone_and_the_next_one_is_well` |
+//! | killed runner | `killed`, `calls::a_runner_that_was_killed_is_gone_and_the_next_one_is_well` |
+//! | panic while answering | `calls::a_panic_while_answering_ends_the_run_alone` |
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod artefacts;
@@ -30,6 +31,7 @@ mod guest;
 mod handles;
 mod hostile;
 mod inspection;
+mod killed;
 mod lying;
 mod mutants;
 mod programs;
