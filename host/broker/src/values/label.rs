@@ -78,9 +78,11 @@ impl Flow {
         self.shared.push(Arc::new(whole));
     }
 
-    /// The same dependence, but on all of it: of a choice made by looking at these values.
+    /// The same dependence, but on all of it: of a choice made by looking at these values. How they were read says nothing
+    /// of what was chosen.
     pub(crate) fn into_selection(self) -> Self {
-        Self { content: Titles::new(), shared_content: Vec::new(), ..self }
+        let notes = Notes { left_out: self.notes.left_out, ..Notes::default() };
+        Self { content: Titles::new(), shared_content: Vec::new(), notes, ..self }
     }
 
     /// Has larger sets shared by all flows that this one is joined to, or that are cloned from it, from now on.

@@ -75,7 +75,7 @@ fn step(hands: &mut Hands, (what, a, b): Step, call: &mut dyn FnMut(HostCall) ->
     let prompt = |part| user(vec![words("plugintok "), part, Part::Value(text(b))]);
     let over = || user(vec![words("plugintok "), Part::Item(None), Part::Value(text(b))]);
     let options = if (a ^ b).is_multiple_of(3) { personal } else { options };
-    match what % 13 {
+    match what % 17 {
         0 => hands.texts.extend(call(HostCall::TextConcat(vec![text(a), text(b)]))),
         1 => hands.lists.extend(call(HostCall::TextChunk { text: text(a), max_tokens: 16 })),
         2 => hands.lists.extend(call(HostCall::CollectionOf(vec![text(a), text(b)]))),
@@ -114,6 +114,19 @@ fn step(hands: &mut Hands, (what, a, b): Step, call: &mut dyn FnMut(HostCall) ->
                 answer: Schema::Boolean,
             }));
         }
+        12 => {
+            let (left, right, separator) = (list(a), list(b), " plugintok ".to_owned());
+            hands.lists.extend(call(HostCall::CollectionZip { left, right, separator }));
+        }
+        13 => {
+            let count = HostCall::CollectionCount { collection: list(a), up_to: 1 };
+            hands.choices.extend(call(count));
+        }
+        14 => {
+            let parts = vec![words("plugintok "), Part::Item(None), Part::Value(text(b))];
+            hands.lists.extend(call(HostCall::FillEach { over: list(a), parts }));
+        }
+        15 => hands.lists.extend(call(HostCall::Threads { slot: "inbox".to_owned(), limit: 2 })),
         _ => {
             if let Some(choice) = hands.choices.last() {
                 let options = vec![text(a), text(b)];
