@@ -61,7 +61,9 @@ fn newest_mails(manner: Manner) -> Result<(), Failure> {
 fn newest_threads(manner: Manner) -> Result<(), Failure> {
     let count = settings::number("newest", 10);
     let (titles, threads) = threads(INBOX, count)?;
-    let summaries = generate_each(&threads, &manner.thread(each()), &manner.options())?;
+    let subjects = fill_each(&titles, &[words("Subject: "), each()])?;
+    let whole = subjects.zip(&threads, "\n\n")?;
+    let summaries = generate_each(&whole, &manner.thread(each()), &manner.options())?;
     let titled = titles.zip(&summaries, "\n")?;
     show(&prompt::heading(count, "conversation"), &titled, &titled)
 }

@@ -7,3 +7,5 @@ mod canary;
 mod main_job;
 #[path = "it/two_vaults.rs"]
 mod two_vaults;
+#[path = "it/samples.rs"]
+mod samples;
