@@ -48,5 +48,8 @@ pub use scenario::{
     Call, Scenario, ScenarioError, ScenarioReport, Shown, StepReport, TestError, run_scenario,
 };
 
+// Where plugins run.
+pub use hearth_wasm::Runtime;
+
 // Signing.
 pub use signing::{NewKey, SignError, keygen, sign, signature_path};

@@ -1,5 +1,6 @@
 //! What can be asked on the command line.
 
+mod authoring;
 mod tune;
 
 use std::{num::ParseIntError, path::PathBuf, str::FromStr};
@@ -8,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use hearth_app::inspection::{KvFormat, TextRole};
 use hearth_session::{Capability, DocumentKind};
 
+pub(crate) use authoring::AuthorVerb;
 pub(crate) use tune::{
     AdapterVerb, Chats, DatasetArgs, DatasetVerb, PlanArgs, TemplateKind, TuneVerb,
 };
@@ -88,7 +90,7 @@ pub(crate) enum Verb {
     /// Models: which there are, and tools to look into them.
     #[command(subcommand)]
     Model(ModelVerb),
-    /// Plugins: install, grant, run.
+    /// Plugins: install, grant, run; and make them.
     #[command(subcommand)]
     Plugin(PluginVerb),
     /// Datasets: what is learnt in training.
@@ -385,6 +387,8 @@ pub(crate) enum Secrecy {
 
 #[derive(Subcommand)]
 pub(crate) enum PluginVerb {
+    #[command(flatten)]
+    Author(AuthorVerb),
     /// List installed plugins.
     List,
     /// Say what a component is and could do; nothing of it runs, no vault is needed.

@@ -1,6 +1,7 @@
 //! One module a verb.
 
 mod adapters;
+mod authoring;
 mod chat;
 mod datasets;
 mod demo;
@@ -13,7 +14,7 @@ mod tune;
 mod vaults;
 
 use crate::{
-    args::{Args, ModelVerb, Verb},
+    args::{Args, ModelVerb, PluginVerb, Verb},
     passphrase::Source,
     render::Out,
     shell::{Opener, Outcome},
@@ -44,6 +45,7 @@ pub(crate) fn run(args: Args, out: &Out) -> Outcome {
             | ModelVerb::Bench { .. }),
         ) => inspect::model(verb, out),
         Verb::Model(verb) => models::run(verb, &opener, out),
+        Verb::Plugin(PluginVerb::Author(verb)) => authoring::run(verb, &opener, out),
         Verb::Plugin(verb) => plugins::run(verb, &opener, out),
         Verb::Dataset(verb) => datasets::run(verb, &opener, out),
         Verb::Tune(verb) => tune::run(verb, &opener, out),

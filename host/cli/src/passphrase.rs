@@ -24,33 +24,47 @@ pub(crate) struct Source {
 impl Source {
     /// One that exists.
     pub(crate) fn known(&self, prompt: &str) -> Result<Passphrase, Failure> {
-        match self.read()? {
-            Some(text) => Ok(text),
-            None => Ok(Passphrase::new(ask(prompt)?)),
-        }
+        self.known_text(prompt).map(into_passphrase)
     }
 
     /// One to be; typed twice.
     pub(crate) fn new_one(&self, prompt: &str) -> Result<Passphrase, Failure> {
+        self.new_text(prompt).map(into_passphrase)
+    }
+
+    /// The text of one that exists.
+    pub(crate) fn known_text(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
+        match self.read()? {
+            Some(text) => Ok(text),
+            None => Ok(Zeroizing::new(ask(prompt)?)),
+        }
+    }
+
+    /// The text of one to be; typed twice.
+    pub(crate) fn new_text(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
         if let Some(text) = self.read()? {
             return Ok(text);
         }
-        let mut first = Zeroizing::new(ask(prompt)?);
+        let first = Zeroizing::new(ask(prompt)?);
         let second = Zeroizing::new(ask("The same again: ")?);
         if first != second {
             return Err(Failure::user("The two passphrases differ.", "Try again."));
         }
-        Ok(Passphrase::new(std::mem::take(&mut *first)))
+        Ok(first)
     }
 
-    fn read(&self) -> Result<Option<Passphrase>, Failure> {
+    fn read(&self) -> Result<Option<Zeroizing<String>>, Failure> {
         let path = match (&self.file, self.fd) {
             (Some(file), _) => file.clone(),
             (None, Some(fd)) => PathBuf::from(format!("/dev/fd/{fd}")),
             (None, None) => return Ok(None),
         };
-        first_line(&path).map(|line| Some(Passphrase::new(line)))
+        first_line(&path).map(|line| Some(Zeroizing::new(line)))
     }
+}
+
+fn into_passphrase(mut text: Zeroizing<String>) -> Passphrase {
+    Passphrase::new(std::mem::take(&mut *text))
 }
 
 fn ask(prompt: &str) -> Result<String, Failure> {

@@ -33,7 +33,8 @@ pub(crate) fn run(verb: PluginVerb, opener: &Opener, out: Out) -> Outcome {
 
 fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
     match verb {
-        PluginVerb::Inspect { .. } => {}
+        // Neither needs a vault.
+        PluginVerb::Inspect { .. } | PluginVerb::Author(_) => {}
         PluginVerb::List => {
             for plugin in shell.view().plugins.iter() {
                 out.result(plugin_json(plugin), plugin_words(plugin));
