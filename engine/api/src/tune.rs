@@ -24,6 +24,13 @@ pub use settings::{Budget, LoraSettings, LossOn, Precision, Target, TuneSettings
 pub enum Example {
     /// A conversation, laid out by the model's own chat template; the assistant's turns are what is learnt.
     Chat(Vec<ChatMessage>),
+    /// A conversation of which some of the assistant's turns are learnt.
+    Answers {
+        /// All of it.
+        messages: Vec<ChatMessage>,
+        /// Which of them are learnt, counted from 0, in order.
+        learnt: Vec<usize>,
+    },
     /// A text and how it goes on; the second part is what is learnt.
     Completion {
         /// What is given.
@@ -40,6 +47,7 @@ impl fmt::Debug for Example {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Chat(_) => "Chat(..)",
+            Self::Answers { .. } => "Answers { .. }",
             Self::Completion { .. } => "Completion { .. }",
             Self::Text(_) => "Text(..)",
         })
@@ -88,8 +96,12 @@ pub struct TuneEstimate {
     pub held_out_tokens: u64,
     /// Tokens read a second.
     pub tokens_per_sec: f32,
-    /// The whole run, evaluation included.
+    /// Tokens read a second where nothing is learnt of them.
+    pub look_tokens_per_sec: f32,
+    /// The whole run, with looks at the held-out examples and with keeping its state.
     pub secs: f32,
+    /// What is found out about the adapter then takes so much more; 0 where that is left out.
+    pub report_secs: f32,
     /// Most memory the run takes beside the mapped weights.
     pub memory_bytes: u64,
     /// The mapped weights, of which the system may drop what is not in use.
@@ -101,7 +113,7 @@ pub struct TuneEstimate {
 /// A step done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
-    /// Which, from 1 on.
+    /// Which, from 1 on. Step 0, which is told of where examples are held out, says how all was before the first.
     pub step: u32,
     /// Of how many.
     pub steps: u32,
@@ -183,6 +195,8 @@ pub struct Tuned {
     pub held_out_before: Option<f32>,
     /// And with it.
     pub held_out_after: Option<f32>,
+    /// The step after which it was as it is given: the last one, unless the held-out examples cost less before that.
+    pub best_step: u32,
     /// Steps done.
     pub steps: u32,
     /// Tokens read.
@@ -344,6 +358,9 @@ pub enum TuneError {
         /// What it may be.
         expected: String,
     },
+    /// The base model's file became another while the run went on.
+    #[error("the base model's file was changed while an adapter was being trained for it")]
+    BaseChanged,
     /// There is nothing to learn.
     #[error("no example has anything to learn in it")]
     NothingToLearn,

@@ -137,6 +137,19 @@ impl Checkpoint {
         estimate::estimate(&self.config, self.tensor_bytes(), context_tokens, kv_format)
     }
 
+    /// The source of the model's chat template, without a look at its vocabulary.
+    ///
+    /// # Errors
+    /// [`LoadError`] where it is damaged.
+    pub fn chat_template(&self) -> Result<Option<String>, LoadError> {
+        match &self.contents {
+            Contents::Gguf(header) => crate::tokenizer::gguf_chat_template(&header.metadata),
+            Contents::Safetensors(folder) => {
+                crate::tokenizer::json_chat_template(&folder.directory.join("tokenizer.json"))
+            }
+        }
+    }
+
     /// The model's vocabulary.
     ///
     /// # Errors

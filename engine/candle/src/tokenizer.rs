@@ -23,6 +23,8 @@ use hearth_engine_api::{EngineError, LoadError};
 
 pub use decode::DecodeStream;
 pub(crate) use decode::Decoding;
+pub(crate) use gguf::chat_template as gguf_chat_template;
+pub(crate) use json::chat_template as json_chat_template;
 
 use bpe::Library;
 use spm::SentencePiece;

@@ -135,6 +135,9 @@ impl Reader {
         let (prompter, loss_on) = (&self.prompter, settings.loss_on);
         let lessons = match example {
             Example::Chat(messages) => prompter.chat_lessons(messages, loss_on, DATE),
+            Example::Answers { messages, learnt } => {
+                prompter.answer_lessons(messages, &|turn| learnt.contains(&turn), DATE)
+            }
             Example::Completion { prompt, completion } => {
                 prompter.completion_lesson(prompt, completion, loss_on).map(|lesson| vec![lesson])
             }

@@ -1,93 +1,22 @@
 //! How long a run takes and how much memory, by a few steps of it on this machine.
 
-use std::ops::Range;
+mod speed;
 
-use hearth_engine_api::{Budget, TuneError, TuneSettings};
+use hearth_engine_api::{Budget, TuneSettings};
 
 use crate::{
-    data::{Course, Piece, batch},
-    learner::{Batch, Learner},
-    optimizer::AdamW,
-    run::{Plan, Watch},
+    data::{Course, Piece},
+    run::Plan,
 };
 
-/// Tokens of the first, short batches, which say roughly how fast it is.
-const FIRST_TOKENS: usize = 64;
-/// What is spent on measured batches, about.
-const MEASURE_SECS: f64 = 6.0;
-/// Measured batches, of which the middle one counts.
-const MEASURED: usize = 3;
+pub(crate) use speed::Speed;
+
 /// Most of a budget of time that is spent on held-out examples.
 const LOOKS_SHARE: f64 = 0.15;
 /// However much time there is, no example is read more often: what follows is learning by heart.
 const MAX_EPOCHS: f32 = 4.0;
-
-/// How fast a learner is with a job's examples.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Speed {
-    /// Tokens a second, there and back.
-    pub(crate) train: f64,
-    /// Tokens a second, there alone.
-    pub(crate) look: f64,
-    /// What the optimiser takes in each step.
-    pub(crate) optimizer_secs: f64,
-}
-
-impl Speed {
-    /// Runs a few batches of `train` without a change to the adapter.
-    ///
-    /// # Errors
-    /// [`TuneError::Cancelled`] where the watch breaks off, and whatever the learner fails with.
-    pub(crate) fn measure(
-        learner: &mut dyn Learner,
-        train: &[Piece],
-        settings: &TuneSettings,
-        watch: &mut Watch<'_>,
-    ) -> Result<Self, TuneError> {
-        let mut gradients = learner.adapter().zeros_like();
-        let mut time = |learner: &mut dyn Learner, batch: &Batch| {
-            let began = watch.worked_secs();
-            learner.backward(batch, None, &mut gradients, &mut || watch.breathe())?;
-            Ok::<f64, TuneError>(watch.worked_secs() - began)
-        };
-        let mut course = Course::endless(train, settings);
-        let mut next =
-            || batch(course.next_step().iter().take(1).flatten().map(|p| &train[*p]), 1.0);
-        let share = learnt_share(train);
-        let first = shortened(&next(), FIRST_TOKENS, share);
-        // Pages of the weights come into memory; that is not what the other steps take.
-        time(learner, &first)?;
-        let roughly = first.ids.len() as f64 / time(learner, &first)?;
-        let affordable = (roughly * MEASURE_SECS) as usize;
-        let mut measured = Vec::with_capacity(MEASURED);
-        let mut spent = 0.0;
-        let mut last = first;
-        while measured.len() < MEASURED && (measured.is_empty() || spent < MEASURE_SECS) {
-            let whole = next();
-            last = if whole.ids.len() <= affordable.max(FIRST_TOKENS) {
-                whole
-            } else {
-                shortened(&whole, affordable.max(FIRST_TOKENS), share)
-            };
-            if measured.is_empty() {
-                // Memory for batches of this length is set aside.
-                spent += time(learner, &last)?;
-            }
-            let secs = time(learner, &last)?;
-            spent += secs;
-            measured.push(last.ids.len() as f64 / secs);
-        }
-        measured.sort_by(f64::total_cmp);
-        let train = measured[measured.len() / 2];
-        let began = watch.worked_secs();
-        learner.losses(&last, 1.0, &mut || watch.breathe())?;
-        let look = last.ids.len() as f64 / (watch.worked_secs() - began);
-        let mut trial = learner.adapter().clone();
-        let began = watch.worked_secs();
-        AdamW::new(&trial).step(&mut trial, &gradients, 0.0, (1, 0.0), settings);
-        Ok(Self { train, look, optimizer_secs: watch.worked_secs() - began })
-    }
-}
+/// Steps whose tokens are counted one by one; more of them are like these.
+const COUNTED_STEPS: u32 = 4096;
 
 /// What a budget comes to, and what is read then. A budget of time needs the speed, and the seconds that are spent already.
 pub(crate) fn settle<'a>(
@@ -106,7 +35,9 @@ pub(crate) fn settle<'a>(
             );
             let mut plan = Plan { steps: most.steps().unwrap_or(1), ..looks };
             let step_secs = step_tokens(train, settings) / speed.train + speed.optimizer_secs;
-            let left = left - looks_secs(&looks, held_out, speed);
+            let left = left
+                - looks_secs(&looks, held_out, speed)
+                - keeps(left, settings) * speed.keep_secs;
             plan.steps = plan.steps.min((left / step_secs) as u32).max(1);
             (plan, Course::endless(train, settings))
         }
@@ -121,16 +52,34 @@ pub(crate) fn settle<'a>(
     }
 }
 
-/// Seconds that a plan takes.
+/// Seconds that a plan takes: steps, looks at the held-out examples, and keeping what must not be lost.
 pub(crate) fn secs(
     plan: &Plan,
+    course: &Course<'_>,
     (train, held_out): (&[Piece], &[Piece]),
     settings: &TuneSettings,
     speed: &Speed,
 ) -> f64 {
-    let step_secs = step_tokens(train, settings) / speed.train + speed.optimizer_secs;
-    f64::from(plan.steps) * step_secs
-        + f64::from(plan.looks()) * tokens(&held_out[..plan.held_out]) as f64 / speed.look
+    let steps = read_tokens(plan, course, train) / speed.train
+        + f64::from(plan.steps) * speed.optimizer_secs;
+    let looks = f64::from(plan.looks()) * tokens(&held_out[..plan.held_out]) as f64 / speed.look;
+    steps + looks + keeps(steps + looks, settings) * speed.keep_secs
+}
+
+/// Tokens that the steps of a plan read.
+fn read_tokens(plan: &Plan, course: &Course<'_>, train: &[Piece]) -> f64 {
+    let mut course = course.clone();
+    let counted = plan.steps.min(COUNTED_STEPS);
+    let step = |batches: Vec<Vec<usize>>| -> usize {
+        batches.iter().flatten().map(|place| train[*place].tokens()).sum()
+    };
+    let read: usize = (0..counted).map(|_| step(course.next_step())).sum();
+    read as f64 * f64::from(plan.steps) / f64::from(counted.max(1))
+}
+
+/// How often a run of so many seconds is kept: when it begins, on the way, and when it ends.
+fn keeps(secs: f64, settings: &TuneSettings) -> f64 {
+    2.0 + (secs / f64::from(settings.checkpoint_secs).max(1.0)).floor()
 }
 
 /// Times that a plan reads each example.
@@ -191,28 +140,6 @@ fn step_tokens(train: &[Piece], settings: &TuneSettings) -> f64 {
     }
     let step = f64::from(settings.accumulation.max(1));
     tokens(train) as f64 / f64::from(u32::try_from(batches.max(1)).unwrap_or(u32::MAX)) * step
-}
-
-/// Share of the tokens that are learnt.
-fn learnt_share(pieces: &[Piece]) -> f64 {
-    let learnt: usize = pieces.iter().map(Piece::learnt_tokens).sum();
-    learnt as f64 / tokens(pieces).max(1) as f64
-}
-
-/// The first `tokens` tokens of a batch, of which `share` are learnt.
-fn shortened(batch: &Batch, tokens: usize, share: f64) -> Batch {
-    let tokens = tokens.min(batch.ids.len());
-    let cut = |sample: &Range<usize>| sample.start..sample.end.min(tokens);
-    let samples: Vec<_> =
-        batch.samples.iter().map(cut).filter(|sample| !sample.is_empty()).collect();
-    let passed = |token: usize| (token as f64 * share) as usize;
-    let learnt = |token: usize| passed(token + 1) > passed(token) || token + 1 == tokens;
-    Batch {
-        ids: batch.ids[..tokens].to_vec(),
-        targets: batch.targets[..tokens].to_vec(),
-        weights: (0..tokens).map(|token| if learnt(token) { 1.0 } else { 0.0 }).collect(),
-        samples,
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 //!
 //! Between two steps everything that the rest of the run follows from is in a checkpoint. A step that is broken off has
 //! changed nothing, so a pause within it falls back to its beginning.
+//!
+//! What comes of a run is the adapter as it was when the held-out examples cost least: where reading on made it worse,
+//! that is not its last step.
 
 mod checkpoint;
 mod pace;
@@ -22,7 +25,8 @@ use crate::{
     schedule::rate,
 };
 
-use checkpoint::{Standing, restore};
+pub(crate) use checkpoint::checkpoint_bytes;
+use checkpoint::{Best, Standing, restore, restore_best};
 use pace::Pace;
 pub(crate) use watch::Watch;
 
@@ -90,6 +94,8 @@ pub(crate) struct Figures {
     pub(crate) secs: f64,
     pub(crate) held_out_before: Option<f32>,
     pub(crate) held_out_after: Option<f32>,
+    /// The step after which the adapter was as it is given.
+    pub(crate) best_step: u32,
 }
 
 /// The plan of the run that `checkpoint` is of.
@@ -106,20 +112,22 @@ pub(crate) fn train(
     watch: &mut Watch<'_>,
 ) -> Result<End, TuneError> {
     let mut optimizer = AdamW::new(learner.adapter());
-    let standing = match resume {
+    let (standing, best) = match resume {
         Some(checkpoint) => {
             restore(checkpoint, learner.adapter_mut(), &mut optimizer)?;
-            Standing::read(checkpoint, material.job)?
+            let standing = Standing::read(checkpoint, material.job)?;
+            let best = standing.has_best().then(|| restore_best(checkpoint, learner.adapter()));
+            (standing, best.transpose()?)
         }
-        None => Standing::new(material.job, plan),
+        None => (Standing::new(material.job, plan), None),
     };
     let gradients = learner.adapter().zeros_like();
     let pace = Pace::new(watch.worked_secs());
     let secs_before = standing.secs;
     let mut run =
-        Run { learner, material, standing, optimizer, gradients, pace, watch, secs_before };
+        Run { learner, material, standing, best, optimizer, gradients, pace, watch, secs_before };
     match run.go_on_to_the_end(resume.is_none()) {
-        Ok(()) => Ok(End::Finished(run.figures())),
+        Ok(()) => Ok(End::Finished(run.finished())),
         Err(TuneError::Cancelled) => match run.watch.directive() {
             Directive::Pause => {
                 run.keep()?;
@@ -135,6 +143,8 @@ struct Run<'a, 'w> {
     learner: &'a mut dyn Learner,
     material: Material<'a>,
     standing: Standing,
+    /// The adapter as it was when the held-out examples cost least, while there are steps to come.
+    best: Option<Adapter>,
     optimizer: AdamW,
     gradients: Adapter,
     pace: Pace,
@@ -166,6 +176,7 @@ impl Run<'_, '_> {
             if secs - kept_secs >= f64::from(self.material.settings.checkpoint_secs) {
                 self.keep()?;
                 kept_secs = secs;
+                self.pace.go_on(self.watch.worked_secs());
             }
         }
         self.keep()
@@ -226,14 +237,35 @@ impl Run<'_, '_> {
         let plan = self.standing.plan;
         if plan.looks_after(report.step) {
             report.held_out_loss = self.held_out_loss(1.0)?;
-            self.standing.held_out_after = report.held_out_loss;
+            self.remember(report.held_out_loss);
             self.pace.go_on(self.watch.worked_secs());
+        }
+        if report.step == 1
+            && let Some(loss) = self.standing.held_out_before
+        {
+            self.watch.tell(&start(&report, loss));
         }
         let steps_left = plan.steps - report.step;
         report.secs_left = self.pace.secs_left(steps_left, plan.looks_left(report.step));
         self.standing.untold = None;
         self.watch.tell(&report);
         Ok(())
+    }
+
+    /// Takes note of a look after the last step. Of two that are equal the first is the better one: it took less.
+    fn remember(&mut self, loss: Option<f32>) {
+        let (Some(loss), step) = (loss, self.standing.step) else { return };
+        if self.standing.best.is_some_and(|best| best.loss <= loss) {
+            return;
+        }
+        self.standing.best = Some(Best { step, loss });
+        if !self.standing.has_best() {
+            self.best = None;
+            return;
+        }
+        let adapter = self.learner.adapter();
+        let best = self.best.get_or_insert_with(|| adapter.zeros_like());
+        copy(adapter, best);
     }
 
     /// Mean loss of the held-out examples' learnt tokens; `None` where there are none.
@@ -260,15 +292,42 @@ impl Run<'_, '_> {
 
     fn keep(&mut self) -> Result<(), TuneError> {
         self.standing.secs = self.secs_before + self.watch.worked_secs();
-        let checkpoint = self.standing.write(self.learner.adapter(), &self.optimizer)?;
+        let adapter = self.learner.adapter();
+        let checkpoint = self.standing.write(adapter, &self.optimizer, self.best.as_ref())?;
         self.watch.keep(&checkpoint)
     }
 
-    fn figures(&self) -> Figures {
-        let Standing { step, tokens, held_out_before, held_out_after, .. } = self.standing;
-        let secs = self.standing.secs;
-        Figures { steps: step, tokens, secs, held_out_before, held_out_after }
+    /// The learner has the best adapter from then on.
+    fn finished(self) -> Figures {
+        if let Some(best) = &self.best {
+            copy(best, self.learner.adapter_mut());
+        }
+        let Standing { step, tokens, secs, held_out_before, best, .. } = self.standing;
+        Figures {
+            steps: step,
+            tokens,
+            secs,
+            held_out_before,
+            held_out_after: best.map(|best| best.loss),
+            best_step: best.map_or(step, |best| best.step),
+        }
     }
+}
+
+/// What there is to tell of the time before the first step: its batch was read before anything was learnt.
+const fn start(first: &StepReport, held_out_loss: f32) -> StepReport {
+    StepReport {
+        step: 0,
+        held_out_loss: Some(held_out_loss),
+        learning_rate: 0.0,
+        gradient_norm: 0.0,
+        tokens: 0,
+        ..*first
+    }
+}
+
+fn copy(from: &Adapter, to: &mut Adapter) {
+    from.parameters().zip(to.parameters_mut()).for_each(|(from, to)| to.copy_from_slice(from));
 }
 
 /// Tells `on_loss` each learnt token's piece and loss, in order.

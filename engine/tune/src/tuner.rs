@@ -30,8 +30,7 @@ pub struct AdapterTuner;
 
 impl Tuner for AdapterTuner {
     fn fingerprint(&self, base: &Path) -> Result<Fingerprint, LoadError> {
-        let tokenizer = Checkpoint::open(base)?.tokenizer()?;
-        fingerprint(base, tokenizer.chat_template())
+        fingerprint(base, Checkpoint::open(base)?.chat_template()?.as_deref())
     }
 
     fn recommend(
@@ -61,11 +60,16 @@ impl Tuner for AdapterTuner {
         let mut watch = Watch::new(observer);
         let mut job = Job::open(job)?;
         let learner = &mut *job.learner;
-        let speed = Speed::measure(learner, &job.train, &job.settings, &mut watch)?;
         let (train, held_out) = (&*job.train, &*job.held_out);
-        let spent = watch.worked_secs();
-        let (plan, _) = settle((train, held_out), &job.settings, Some(&speed), spent);
-        let work = estimate::secs(&plan, (train, held_out), &job.settings, &speed);
+        let opened = watch.worked_secs();
+        let speed = Speed::measure(learner, (train, held_out), &job.settings, &mut watch)?;
+        // A run that goes by the clock measures its speed once more.
+        let spent = match job.settings.budget {
+            Budget::Minutes(_) => watch.worked_secs(),
+            Budget::Epochs(_) | Budget::Steps(_) => opened,
+        };
+        let (plan, course) = settle((train, held_out), &job.settings, Some(&speed), spent);
+        let work = estimate::secs(&plan, &course, (train, held_out), &job.settings, &speed);
         Ok(TuneEstimate {
             steps: plan.steps,
             epochs: estimate::epochs(&plan, train, &job.settings),
@@ -73,7 +77,9 @@ impl Tuner for AdapterTuner {
             learnt_tokens: train.iter().map(|piece| piece.learnt_tokens() as u64).sum(),
             held_out_tokens: estimate::tokens(held_out),
             tokens_per_sec: speed.train as f32,
+            look_tokens_per_sec: speed.look as f32,
             secs: (spent + work) as f32,
+            report_secs: 0.0,
             memory_bytes: job.memory_bytes,
             weights_bytes: job.base.weights_bytes(),
             parameters: learner.adapter().parameter_count(),
@@ -91,7 +97,8 @@ impl Tuner for AdapterTuner {
         let kept = resume.map(|checkpoint| run::plan_of(checkpoint, &job.hash)).transpose()?;
         let needs_speed = matches!(job.settings.budget, Budget::Minutes(_)) && kept.is_none();
         let speed = if needs_speed {
-            match Speed::measure(&mut *job.learner, &job.train, &job.settings, &mut watch) {
+            let pieces = (&*job.train, &*job.held_out);
+            match Speed::measure(&mut *job.learner, pieces, &job.settings, &mut watch) {
                 Err(TuneError::Cancelled) => return Ok(job::broken_off(watch.directive())),
                 speed => Some(speed?),
             }
@@ -114,8 +121,12 @@ impl Tuner for AdapterTuner {
             End::Paused => Ok(TuneOutcome::Paused),
             End::Cancelled => Ok(TuneOutcome::Cancelled),
             End::Finished(figures) => {
+                // A file that was put in its place meanwhile is not what the adapter goes with.
+                if job.base.fingerprint()? != job.fingerprint {
+                    return Err(TuneError::BaseChanged);
+                }
                 let meta = HearthMeta {
-                    fingerprint: Some(job.base.fingerprint()?),
+                    fingerprint: Some(job.fingerprint),
                     settings: Some(job.settings.clone()),
                     steps: figures.steps,
                     tokens: figures.tokens,
@@ -126,6 +137,7 @@ impl Tuner for AdapterTuner {
                     adapter,
                     held_out_before: figures.held_out_before,
                     held_out_after: figures.held_out_after,
+                    best_step: figures.best_step,
                     steps: figures.steps,
                     tokens: figures.tokens,
                     secs: figures.secs as f32,

@@ -1,6 +1,6 @@
 //! Making a dataset.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hearth_base::{DocumentId, ExampleTextId, FolderId, Label, Origin, Source};
 use hearth_engine_api::{Example, Role};
@@ -42,6 +42,10 @@ pub fn build(vault: &Vault, recipe: &Recipe) -> Result<Dataset, DatasetError> {
 struct Entry {
     draft: Draft,
     item: u64,
+    /// Others of which it is as well: theirs was the same, and is left out.
+    twins: BTreeSet<u64>,
+    /// Documents whose words were in theirs.
+    twins_documents: BTreeSet<DocumentId>,
     folder: Option<FolderId>,
     /// For what is of no document.
     group: Option<Group>,
@@ -50,7 +54,8 @@ struct Entry {
 struct Builder<'a> {
     context: Context<'a>,
     drafts: Vec<Entry>,
-    seen: HashSet<[u8; 16]>,
+    /// What each of the drafts teaches, and its place.
+    seen: HashMap<[u8; 16], usize>,
     report: Report,
     folders: BTreeMap<FolderId, FolderReport>,
     label: Label,
@@ -64,7 +69,7 @@ impl<'a> Builder<'a> {
         Self {
             context: Context { vault, recipe, draw },
             drafts: Vec::new(),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             report: Report::default(),
             folders: BTreeMap::new(),
             label: Label::public(),
@@ -155,7 +160,12 @@ impl<'a> Builder<'a> {
         let before = self.drafts.len();
         for draft in drafts {
             let bytes = text_bytes(&draft.example);
-            if !self.seen.insert(fingerprint(&draft.example)) {
+            let print = fingerprint(&draft.example);
+            if let Some(twin) = self.seen.get(&print).and_then(|place| self.drafts.get_mut(*place))
+            {
+                // What is learnt is learnt of both.
+                twin.twins.insert(item);
+                twin.twins_documents.extend(draft.documents.iter().map(|(id, _)| *id));
                 *self.report.samples_left_out.entry(LeftOut::Duplicate).or_default() += 1;
                 continue;
             }
@@ -165,7 +175,9 @@ impl<'a> Builder<'a> {
             }
             // What shows documents goes with them.
             let group = group.filter(|_| draft.documents.is_empty());
-            self.drafts.push(Entry { draft, item, folder, group });
+            self.seen.insert(print, self.drafts.len());
+            let (twins, twins_documents) = Default::default();
+            self.drafts.push(Entry { draft, item, twins, twins_documents, folder, group });
         }
         if self.drafts.len() == before {
             *self.report.left_out.entry(LeftOut::Duplicate).or_default() += 1;
@@ -183,6 +195,7 @@ impl<'a> Builder<'a> {
         let groups = self.drafts.iter().flat_map(Entry::groups).collect();
         let sides = Sides::of(&groups, self.context.recipe.held_out_share);
         let (mut samples, mut used, mut beside) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut twins, mut twins_documents) = (BTreeSet::new(), BTreeSet::new());
         let mut lost = BTreeSet::new();
         for entry in std::mem::take(&mut self.drafts) {
             let held: BTreeSet<bool> = entry.groups().map(|group| sides.holds_out(group)).collect();
@@ -193,6 +206,8 @@ impl<'a> Builder<'a> {
                 continue;
             }
             used.insert(entry.item);
+            twins.extend(entry.twins);
+            twins_documents.extend(entry.twins_documents);
             let held_out = held.contains(&true);
             *(if held_out { &mut self.report.held_out } else { &mut self.report.train }) += 1;
             self.report.prompts_shortened += u64::from(entry.draft.shortened);
@@ -208,7 +223,9 @@ impl<'a> Builder<'a> {
             *self.report.left_out.entry(LeftOut::AcrossSplit).or_default() += unused;
         }
         self.report.used = used.len() as u64;
-        self.label_of(&samples, &used)?;
+        let learnt_items: BTreeSet<_> = used.union(&twins).copied().collect();
+        let shown = samples.iter().flat_map(|sample| sample.documents.iter().copied());
+        self.label_of(shown.chain(twins_documents), &learnt_items)?;
         let made_of: BTreeSet<_> =
             samples.iter().filter_map(|s| s.documents.first()).copied().collect();
         self.report.context_documents = beside.difference(&made_of).count() as u64;
@@ -217,7 +234,7 @@ impl<'a> Builder<'a> {
         let others: BTreeSet<_> = self
             .talks_and_files
             .iter()
-            .filter(|(item, _)| used.contains(item))
+            .filter(|(item, _)| learnt_items.contains(item))
             .map(|(_, from)| *from)
             .collect();
         learnt_from.extend(others);
@@ -225,15 +242,19 @@ impl<'a> Builder<'a> {
     }
 
     /// Joins the labels of everything that is in a sample.
-    fn label_of(&mut self, samples: &[Sample], used: &BTreeSet<u64>) -> Result<(), DatasetError> {
-        for id in samples.iter().flat_map(|sample| &sample.documents) {
-            if !self.read.insert(*id) {
+    fn label_of(
+        &mut self,
+        documents: impl Iterator<Item = DocumentId>,
+        used: &BTreeSet<u64>,
+    ) -> Result<(), DatasetError> {
+        for id in documents {
+            if !self.read.insert(id) {
                 continue;
             }
-            match self.context.vault.label_of_document(*id)? {
+            match self.context.vault.label_of_document(id)? {
                 Some(label) => self.label.join(&label),
                 // Deleted this moment; its words are in the sample all the same.
-                None => self.label.join(&Label::document(*id, BTreeSet::from([Origin::External]))),
+                None => self.label.join(&Label::document(id, BTreeSet::from([Origin::External]))),
             }
         }
         if self.talks_and_files.iter().any(|(item, _)| used.contains(item)) {
@@ -278,6 +299,12 @@ fn by_an_author(document: &Document, filters: &[&SourceFilter]) -> bool {
 /// What of an example is learnt.
 fn learnt_text(example: &Example) -> String {
     match example {
+        Example::Answers { messages, learnt } => learnt
+            .iter()
+            .filter_map(|turn| messages.get(*turn))
+            .map(|message| message.content.as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
         Example::Chat(messages) => messages
             .iter()
             .filter(|message| message.role == Role::Assistant)
@@ -291,7 +318,7 @@ fn learnt_text(example: &Example) -> String {
 
 fn normalised(example: &Example) -> String {
     let whole = match example {
-        Example::Chat(messages) => {
+        Example::Chat(messages) | Example::Answers { messages, .. } => {
             let said = messages.iter().map(|message| message.content.as_str());
             said.collect::<Vec<_>>().join("\u{1}")
         }

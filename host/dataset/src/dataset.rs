@@ -108,7 +108,9 @@ impl KeptExamples {
 /// Length of an example's text.
 pub(crate) fn text_bytes(example: &Example) -> u64 {
     let bytes = match example {
-        Example::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
+        Example::Chat(messages) | Example::Answers { messages, .. } => {
+            messages.iter().map(|message| message.content.len()).sum()
+        }
         Example::Completion { prompt, completion } => prompt.len() + completion.len(),
         Example::Text(text) => text.len(),
     };

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::DatasetError;
 
 /// Reads examples. Each line may have a form of its own:
-/// - `{"messages": [{"role": "user", "content": "…"}, …]}`, or `conversations` with `from` and `value`;
+/// - `{"messages": [{"role": "user", "content": "…"}, …]}`, or `conversations` with `from` and `value`; of the answers,
+///   those with `"weight": 0` are not learnt;
 /// - `{"prompt": "…", "completion": "…"}`, each text or messages; `response` for `completion`;
 /// - `{"instruction": "…", "input": "…", "output": "…"}`;
 /// - `{"text": "…"}`.
@@ -34,6 +35,15 @@ pub fn write(examples: &[Example]) -> String {
     for example in examples {
         let line = match example {
             Example::Chat(messages) => json!({ "messages": messages_value(messages) }),
+            Example::Answers { messages, learnt } => {
+                let mut values = messages_value(messages);
+                for (turn, value) in values.iter_mut().enumerate() {
+                    if messages[turn].role == Role::Assistant {
+                        value["weight"] = u8::from(learnt.contains(&turn)).into();
+                    }
+                }
+                json!({ "messages": values })
+            }
             Example::Completion { prompt, completion } => {
                 json!({ "prompt": prompt, "completion": completion })
             }
@@ -57,7 +67,9 @@ fn messages_value(messages: &[ChatMessage]) -> Vec<Value> {
 fn example(object: &Map<String, Value>) -> Result<Example, &'static str> {
     let get = |name: &str| object.get(name).filter(|value| !value.is_null());
     if let Some(messages) = get("messages").or_else(|| get("conversations")) {
-        return chat(messages_of(messages)?);
+        let weights = messages.as_array().into_iter().flatten().map(weight);
+        let weights = weights.collect::<Result<Vec<_>, _>>()?;
+        return weighed(chat(messages_of(messages)?)?, &weights);
     }
     if let Some(instruction) = get("instruction") {
         let mut question = string(instruction)?.to_owned();
@@ -102,6 +114,33 @@ fn chat(messages: Vec<ChatMessage>) -> Result<Example, &'static str> {
     } else {
         Err("a conversation without an answer of the assistant")
     }
+}
+
+/// Whether a message is to be learnt, where it says so.
+fn weight(message: &Value) -> Result<Option<bool>, &'static str> {
+    match message.get("weight").filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(0.0) => Ok(Some(false)),
+            Some(1.0) => Ok(Some(true)),
+            _ => Err("a weight other than 0 and 1"),
+        },
+    }
+}
+
+/// A conversation of which some answers may not be learnt.
+fn weighed(example: Example, weights: &[Option<bool>]) -> Result<Example, &'static str> {
+    let Example::Chat(messages) = example else { return Ok(example) };
+    let answers = || messages.iter().enumerate().filter(|(_, m)| m.role == Role::Assistant);
+    if answers().all(|(turn, _)| weights[turn].is_none()) {
+        return Ok(Example::Chat(messages));
+    }
+    let learnt: Vec<usize> =
+        answers().map(|(turn, _)| turn).filter(|turn| weights[*turn] != Some(false)).collect();
+    if learnt.is_empty() {
+        return Err("a conversation without an answer that is learnt");
+    }
+    Ok(Example::Answers { messages, learnt })
 }
 
 fn messages_of(value: &Value) -> Result<Vec<ChatMessage>, &'static str> {
@@ -192,6 +231,8 @@ mod tests {
             r#"{"messages":[]}"#,
             r#"{"messages":[{"role":"user","content":"a"}]}"#,
             r#"{"messages":[{"role":"tool","content":"a"},{"role":"assistant","content":"b"}]}"#,
+            r#"{"messages":[{"role":"assistant","content":"a","weight":0}]}"#,
+            r#"{"messages":[{"role":"assistant","content":"a","weight":0.5}]}"#,
             r#"{"messages":[{"role":"assistant","content":"","tool_calls":[{}]}]}"#,
             r#"{"messages":[{"role":"assistant","content":[{"type":"image_url"}]}]}"#,
         ] {
@@ -207,9 +248,16 @@ mod tests {
             let turns = turns.into_iter().chain([(Role::Assistant, "x".to_owned())]);
             Example::Chat(turns.map(|(role, text)| ChatMessage::new(role, text)).collect())
         });
+        // Two questions of which one answer is learnt.
+        let answers = (text, any::<bool>()).prop_map(|(text, first)| {
+            let turns = [Role::User, Role::Assistant, Role::User, Role::Assistant];
+            let messages =
+                turns.iter().map(|role| ChatMessage::new(*role, text.as_str())).collect();
+            Example::Answers { messages, learnt: vec![if first { 1 } else { 3 }] }
+        });
         let completion = (text, text)
             .prop_map(|(prompt, completion)| Example::Completion { prompt, completion });
-        let one = prop_oneof![chat, completion, text.prop_map(Example::Text)];
+        let one = prop_oneof![chat, answers, completion, text.prop_map(Example::Text)];
         proptest::collection::vec(one, 0..6)
     }
 

@@ -69,6 +69,12 @@ fn pieces(example: &Example) -> Vec<(String, bool)> {
             .iter()
             .map(|message| (message.content.clone(), message.role == crate::Role::Assistant))
             .collect(),
+        Example::Answers { messages, learnt } => {
+            let piece = |(turn, message): (usize, &crate::ChatMessage)| {
+                (message.content.clone(), learnt.contains(&turn))
+            };
+            messages.iter().enumerate().map(piece).collect()
+        }
         Example::Completion { prompt, completion } => {
             vec![(prompt.clone(), false), (completion.clone(), true)]
         }
@@ -129,7 +135,9 @@ impl Tuner for FakeTuner {
             learnt_tokens: learnt,
             held_out_tokens: job.held_out.iter().map(|e| u64::from(tokens(e).tokens)).sum(),
             tokens_per_sec: 100.0,
+            look_tokens_per_sec: 300.0,
             secs: steps(&job.settings) as f32,
+            report_secs: 0.0,
             memory_bytes: 64 << 20,
             weights_bytes: 0,
             parameters: 1000,
@@ -190,6 +198,7 @@ impl Tuner for FakeTuner {
             adapter: Self::adapter(steps),
             held_out_before: held_out.then(|| loss(0)),
             held_out_after: held_out.then(|| loss(steps)),
+            best_step: steps,
             steps,
             tokens: u64::from(steps) * 100,
             secs: steps as f32,

@@ -43,28 +43,8 @@ impl Prompter {
         loss_on: LossOn,
         now: DateTime,
     ) -> Result<Vec<Lesson>, EngineError> {
-        let tokenizer = &*self.tokenizer;
-        let form = match &self.template {
-            Some(Ok(template)) => Form::Template(Layout::new(template, tokenizer, messages, now)?),
-            Some(Err(error)) => return Err(broken(error)),
-            None => Form::Plain { prompter: self, messages },
-        };
-        let mut lessons: Vec<Lesson> = Vec::new();
-        let answers = messages
-            .iter()
-            .enumerate()
-            .skip(1)
-            .filter(|(_, message)| message.role == Role::Assistant);
-        for (turn, answer) in answers {
-            let (mut lesson, asked) = form.answer(tokenizer, turn, &answer.content)?;
-            match lessons.last_mut() {
-                Some(last) if lesson.ids[..asked].starts_with(&last.ids) => {
-                    lesson.learnt.splice(0..0, last.learnt.drain(..));
-                    *last = lesson;
-                }
-                _ => lessons.push(lesson),
-            }
-        }
+        let form = self.form(messages, now)?;
+        let mut lessons = form.lessons(&self.tokenizer, messages, &|_turn| true)?;
         if loss_on == LossOn::All {
             if lessons.is_empty() && !messages.is_empty() {
                 lessons.push(Lesson { ids: form.ids(messages.len(), false)?, learnt: Vec::new() });
@@ -75,6 +55,33 @@ impl Prompter {
             }
         }
         Ok(lessons)
+    }
+
+    /// The lessons of some of a conversation's answers: of those turns that `is_learnt` says.
+    ///
+    /// # Errors
+    /// As [`Prompter::ids`].
+    pub fn answer_lessons(
+        &self,
+        messages: &[ChatMessage],
+        is_learnt: &dyn Fn(usize) -> bool,
+        now: DateTime,
+    ) -> Result<Vec<Lesson>, EngineError> {
+        self.form(messages, now)?.lessons(&self.tokenizer, messages, is_learnt)
+    }
+
+    fn form<'a>(
+        &'a self,
+        messages: &'a [ChatMessage],
+        now: DateTime,
+    ) -> Result<Form<'a>, EngineError> {
+        match &self.template {
+            Some(Ok(template)) => {
+                Ok(Form::Template(Layout::new(template, &self.tokenizer, messages, now)?))
+            }
+            Some(Err(error)) => Err(broken(error)),
+            None => Ok(Form::Plain { prompter: self, messages }),
+        }
     }
 
     /// The lesson of a text and how it goes on: the second part and the end are learnt, or with [`LossOn::All`]
@@ -124,6 +131,32 @@ enum Form<'a> {
 }
 
 impl Form<'_> {
+    /// What is learnt of the answers that `is_learnt` says.
+    fn lessons(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[ChatMessage],
+        is_learnt: &dyn Fn(usize) -> bool,
+    ) -> Result<Vec<Lesson>, EngineError> {
+        let mut lessons: Vec<Lesson> = Vec::new();
+        let answers = messages
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(turn, message)| message.role == Role::Assistant && is_learnt(*turn));
+        for (turn, answer) in answers {
+            let (mut lesson, asked) = self.answer(tokenizer, turn, &answer.content)?;
+            match lessons.last_mut() {
+                Some(last) if lesson.ids[..asked].starts_with(&last.ids) => {
+                    lesson.learnt.splice(0..0, last.learnt.drain(..));
+                    *last = lesson;
+                }
+                _ => lessons.push(lesson),
+            }
+        }
+        Ok(lessons)
+    }
+
     fn ids(&self, count: usize, cue: bool) -> Result<Vec<u32>, EngineError> {
         let text = self.text(count, cue)?;
         self.ids_of(&text)

@@ -319,12 +319,17 @@ fn parts(
         eos: tokens.id(metadata, "eos_token_id")?,
         more_ends,
         add_bos: flag(metadata, "add_bos_token")?.unwrap_or(add_bos),
-        chat_template: match metadata.get("tokenizer.chat_template") {
-            None => None,
-            Some(Value::String(source)) => Some(source.clone()),
-            Some(_) => return Err(malformed("tokenizer.chat_template is not a string")),
-        },
+        chat_template: chat_template(metadata)?,
     })
+}
+
+/// The source of the chat template.
+pub(crate) fn chat_template(metadata: &Metadata) -> Result<Option<String>, LoadError> {
+    match metadata.get("tokenizer.chat_template") {
+        None => Ok(None),
+        Some(Value::String(source)) => Ok(Some(source.clone())),
+        Some(_) => Err(malformed("tokenizer.chat_template is not a string")),
+    }
 }
 
 fn check_length(key: &str, got: usize, expected: usize) -> Result<(), LoadError> {

@@ -35,6 +35,11 @@ const MAX_WORD_CHARS: usize = 256;
 /// Ids may leave holes, but not so many that the table is mostly holes.
 const SPARE_IDS: usize = 1 << 16;
 
+/// The source of the chat template that lies beside a `tokenizer.json`.
+pub(crate) fn chat_template(path: &Path) -> Result<Option<String>, LoadError> {
+    SideFiles::beside(path).map(|side| side.chat_template)
+}
+
 impl Tokenizer {
     /// Reads a `tokenizer.json`. Where `tokenizer_config.json`, `generation_config.json`, `config.json`
     /// or `chat_template.jinja` lie beside it, they say what begins and ends a text. Added tokens are

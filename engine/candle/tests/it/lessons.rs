@@ -83,6 +83,12 @@ fn every_answer_is_learnt_once_after_what_serving_asks_with() {
             let answers: Vec<usize> =
                 (0..messages.len()).filter(|i| messages[*i].role == Role::Assistant).collect();
             assert_eq!(parts.len(), answers.len(), "{case}");
+            let last = *answers.last().unwrap();
+            let only = prompter.answer_lessons(&messages, &|turn| turn == last, now()).unwrap();
+            let [only] = &*only else { panic!("{case}") };
+            assert_eq!(only.learnt.len(), 1, "{case}");
+            let (all, part) = *parts.last().unwrap();
+            assert_eq!(only.ids[only.learnt[0].clone()], all.ids[all.learnt[part].clone()], "{case}");
             for ((lesson, part), turn) in parts.into_iter().zip(answers) {
                 let asked = template.encode_chat(tokenizer, &messages[..turn], now()).unwrap();
                 let learnt = lesson.learnt[part].clone();

@@ -16,18 +16,40 @@ fn settings(budget: Budget) -> TuneSettings {
     }
 }
 
-const SPEED: Speed = Speed { train: 100.0, look: 300.0, optimizer_secs: 0.0 };
+const SPEED: Speed = Speed { train: 100.0, look: 300.0, optimizer_secs: 0.0, keep_secs: 0.0 };
 
 #[test]
 fn minutes_become_steps_at_the_measured_speed() {
     let (train, held_out) = (pieces(1000, 10), pieces(30, 10));
     let settings = settings(Budget::Minutes(2.0));
-    let (plan, _) = settle((&train, &held_out), &settings, Some(&SPEED), 10.0);
+    let (plan, course) = settle((&train, &held_out), &settings, Some(&SPEED), 10.0);
     // Six looks of a second each, and steps of 20 tokens.
     assert_eq!(plan, Plan { steps: 520, evaluations: 4, held_out: 30 });
-    let secs = secs(&plan, (&train, &held_out), &settings, &SPEED);
+    let secs = secs(&plan, &course, (&train, &held_out), &settings, &SPEED);
     assert!((secs - 110.0).abs() < 0.5, "{secs}");
     assert!((epochs(&plan, &train, &settings) - 1.04).abs() < 1e-3);
+}
+
+#[test]
+fn keeping_a_run_takes_its_time() {
+    let (train, held_out) = (pieces(1000, 10), pieces(30, 10));
+    let settings = TuneSettings { checkpoint_secs: 30.0, ..settings(Budget::Minutes(2.0)) };
+    let speed = Speed { keep_secs: 2.0, ..SPEED };
+    let (plan, course) = settle((&train, &held_out), &settings, Some(&speed), 10.0);
+    // It is kept five times: at both ends and after 30, 60 and 90 seconds.
+    assert_eq!(plan.steps, 470);
+    let secs = secs(&plan, &course, (&train, &held_out), &settings, &speed);
+    assert!((secs - 110.0).abs() < 0.5, "{secs}");
+}
+
+#[test]
+fn a_last_step_that_is_not_full_takes_less() {
+    let train = pieces(5, 10);
+    let settings = TuneSettings { accumulation: 2, ..settings(Budget::Epochs(1.0)) };
+    let (plan, course) = settle((&train, &[]), &settings, None, 0.0);
+    assert_eq!(plan.steps, 2);
+    let secs = secs(&plan, &course, (&train, &[]), &settings, &SPEED);
+    assert!((secs - 0.5).abs() < 1e-9, "{secs}");
 }
 
 #[test]
@@ -65,16 +87,6 @@ fn a_time_that_is_too_short_is_one_step() {
     let settings = settings(Budget::Minutes(0.001));
     let (plan, _) = settle((&train, &pieces(5, 10)), &settings, Some(&SPEED), 5.0);
     assert_eq!(plan, Plan { steps: 1, evaluations: 0, held_out: 1 });
-}
-
-#[test]
-fn a_shortened_batch_has_its_share_of_learnt_tokens() {
-    let whole = batch(&pieces(4, 10), 1.0);
-    let short = shortened(&whole, 25, 0.4);
-    assert_eq!(short.samples, [0..10, 10..20, 20..25]);
-    assert_eq!((short.ids.len(), short.targets.len()), (25, 25));
-    assert!((10..=11).contains(&short.learnt()), "{}", short.learnt());
-    assert_eq!(shortened(&whole, 1, 0.0).learnt(), 1);
 }
 
 #[test]

@@ -11,8 +11,9 @@ use super::Plan;
 use crate::optimizer::AdamW;
 
 /// Changes whenever an older checkpoint could not be gone on from to the same end.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ABOUT: &str = "run";
+const BEST: &str = "best";
 
 /// Where a run stands, besides its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,10 +30,19 @@ pub(crate) struct Standing {
     pub(crate) secs: f64,
     /// Loss of the held-out examples without the adapter, where it is known already.
     pub(crate) held_out_before: Option<f32>,
-    /// And when it was last looked at.
-    pub(crate) held_out_after: Option<f32>,
+    /// When it was lowest with the adapter.
+    pub(crate) best: Option<Best>,
     /// The last step, where it still has to be told of.
     pub(crate) untold: Option<StepReport>,
+}
+
+/// The look at the held-out examples that was best.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Best {
+    /// After which step.
+    pub(crate) step: u32,
+    /// Mean loss.
+    pub(crate) loss: f32,
 }
 
 impl Standing {
@@ -46,7 +56,7 @@ impl Standing {
             tokens: 0,
             secs: 0.0,
             held_out_before: None,
-            held_out_after: None,
+            best: None,
             untold: None,
         }
     }
@@ -77,16 +87,23 @@ impl Standing {
         Ok(standing)
     }
 
+    /// Whether the adapter is kept as it was when it was best: the last one is there anyway.
+    pub(crate) fn has_best(&self) -> bool {
+        self.best.is_some_and(|best| best.step < self.plan.steps)
+    }
+
     /// The run's state.
     pub(crate) fn write(
         &self,
         adapter: &Adapter,
         optimizer: &AdamW,
+        best: Option<&Adapter>,
     ) -> Result<Checkpoint, TuneError> {
         let about = serde_json::to_string(self).map_err(damaged)?;
         let AdamW { mean, square } = optimizer;
         let parts = [("value", adapter), ("mean", mean), ("square", square)];
-        let numbers = parts.into_iter().flat_map(|(part, numbers)| {
+        let best = best.map(|best| (BEST, best));
+        let numbers = parts.into_iter().chain(best).flat_map(|(part, numbers)| {
             let numbers = numbers.parameters().enumerate();
             numbers.map(move |(place, numbers)| (name(part, place), Numbers::new(numbers)))
         });
@@ -107,16 +124,41 @@ pub(crate) fn restore(
 ) -> Result<(), TuneError> {
     let tensors = SafeTensors::deserialize(&checkpoint.bytes).map_err(damaged)?;
     let AdamW { mean, square } = optimizer;
-    for (part, numbers) in [("value", adapter), ("mean", mean), ("square", square)] {
-        for (place, numbers) in numbers.parameters_mut().enumerate() {
-            let name = name(part, place);
-            let tensor = tensors.tensor(&name).map_err(damaged)?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != [numbers.len()] {
-                return Err(refused(&format!("{name} has another shape")));
-            }
-            for (number, bytes) in numbers.iter_mut().zip(tensor.data().as_chunks().0) {
-                *number = f32::from_le_bytes(*bytes);
-            }
+    read(&tensors, "value", adapter)?;
+    read(&tensors, "mean", mean)?;
+    read(&tensors, "square", square)
+}
+
+/// Length of a checkpoint that has all there can be in it.
+///
+/// # Errors
+/// As [`Standing::write`].
+pub(crate) fn checkpoint_bytes(adapter: &Adapter, optimizer: &AdamW) -> Result<usize, TuneError> {
+    let plan = Plan { steps: 1, evaluations: 0, held_out: 0 };
+    let checkpoint = Standing::new("", plan).write(adapter, optimizer, Some(adapter))?;
+    Ok(checkpoint.bytes.len())
+}
+
+/// The best adapter of a checkpoint, of the shape of `like`.
+///
+/// # Errors
+/// As [`restore`].
+pub(crate) fn restore_best(checkpoint: &Checkpoint, like: &Adapter) -> Result<Adapter, TuneError> {
+    let tensors = SafeTensors::deserialize(&checkpoint.bytes).map_err(damaged)?;
+    let mut best = like.zeros_like();
+    read(&tensors, BEST, &mut best)?;
+    Ok(best)
+}
+
+fn read(tensors: &SafeTensors<'_>, part: &str, numbers: &mut Adapter) -> Result<(), TuneError> {
+    for (place, numbers) in numbers.parameters_mut().enumerate() {
+        let name = name(part, place);
+        let tensor = tensors.tensor(&name).map_err(damaged)?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != [numbers.len()] {
+            return Err(refused(&format!("{name} has another shape")));
+        }
+        for (number, bytes) in numbers.iter_mut().zip(tensor.data().as_chunks().0) {
+            *number = f32::from_le_bytes(*bytes);
         }
     }
     Ok(())

@@ -15,9 +15,9 @@ use crate::{
     settings,
 };
 
-/// Numbers of an adapter that a run holds for each one that is trained: it, its gradient, two moments, and all but the
-/// gradient once more in a checkpoint.
-const COPIES: u64 = 7;
+/// Numbers of an adapter that a run holds for each one that is trained: it, its gradient, two moments, its best so far, and
+/// all but the gradient once more in a checkpoint.
+const COPIES: u64 = 9;
 /// Share of the free memory that activations may take where they need not.
 const ROOMY: f64 = 0.7;
 /// So that the adapter's first numbers and the shuffles do not follow from the same draws.
@@ -150,6 +150,8 @@ pub(super) struct Job {
     pub(super) train: Vec<Piece>,
     pub(super) held_out: Vec<Piece>,
     pub(super) settings: TuneSettings,
+    /// The base's, as it was when the job was opened.
+    pub(super) fingerprint: Fingerprint,
     /// Of everything that the run follows from.
     pub(super) hash: String,
     pub(super) memory_bytes: u64,
@@ -158,10 +160,11 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn open(job: &TuneJob) -> Result<Self, TuneError> {
         let Opened { base, train, held_out, settings, adapter } = Opened::new(job)?;
-        let hash = hash(&base.fingerprint()?, job, &settings, [&train, &held_out])?;
+        let fingerprint = base.fingerprint()?;
+        let hash = hash(&fingerprint, job, &settings, [&train, &held_out])?;
         let mut learner = base.learner(adapter, &settings)?;
         let memory_bytes = fit(&mut *learner, &base, &settings, [&train, &held_out])?;
-        Ok(Self { base, learner, train, held_out, settings, hash, memory_bytes })
+        Ok(Self { base, learner, train, held_out, settings, fingerprint, hash, memory_bytes })
     }
 }
 

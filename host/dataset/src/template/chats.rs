@@ -29,15 +29,20 @@ pub(crate) fn of_conversation(
         return Ok((Err(LeftOut::NoAnswer), group));
     };
     let mut messages: Vec<ChatMessage> = Vec::new();
+    // Of each message, whether nothing but answers to learn from is in it.
+    let mut learnt: Vec<bool> = Vec::new();
     let mut draft =
         Draft { example: Example::Text(String::new()), documents: vec![], shortened: false };
-    for Told { turn, results } in &turns[..=last] {
+    for told in &turns[..=last] {
+        let Told { turn, results } = told;
         if turn.speaker == Speaker::Assistant && !is_whole(turn, results) {
             messages.pop_if(|message| message.role == Role::User);
+            learnt.truncate(messages.len());
             continue;
         }
         if !results.is_empty() {
             push(&mut messages, Role::User, results.concat());
+            learnt.resize(messages.len(), false);
             for document in context.vault.conversation_label(id)?.documents() {
                 if let Some(document) = context.beside(document)? {
                     draft.documents.push((document.head.id, context.group(&document)));
@@ -56,14 +61,26 @@ pub(crate) fn of_conversation(
         }
         content.push_str(&turn.text);
         let role = if turn.speaker == Speaker::User { Role::User } else { Role::Assistant };
+        let before = messages.len();
         push(&mut messages, role, content);
+        let is_learnt = role == Role::Assistant && good(told);
+        match learnt.last_mut() {
+            Some(joined) if messages.len() == before => *joined &= is_learnt,
+            _ => learnt.resize(messages.len(), is_learnt),
+        }
     }
-    let answers =
-        messages.iter().any(|m| m.role == Role::Assistant && !m.content.trim().is_empty());
-    if !answers {
+    let is_answer = |m: &ChatMessage| m.role == Role::Assistant && !m.content.trim().is_empty();
+    if !messages.iter().zip(&learnt).any(|(message, learnt)| *learnt && is_answer(message)) {
         return Ok((Err(LeftOut::NoAnswer), group));
     }
-    draft.example = Example::Chat(messages);
+    let passed_over =
+        messages.iter().zip(&learnt).any(|(message, learnt)| !learnt && is_answer(message));
+    draft.example = if passed_over {
+        let learnt = learnt.iter().enumerate().filter(|(_, learnt)| **learnt);
+        Example::Answers { learnt: learnt.map(|(turn, _)| turn).collect(), messages }
+    } else {
+        Example::Chat(messages)
+    };
     Ok((Ok(vec![draft]), group))
 }
 

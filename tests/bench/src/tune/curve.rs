@@ -47,7 +47,12 @@ impl Run {
         };
         Ok(Losses {
             held_out_before: tuned.held_out_before.unwrap_or(f32::NAN),
-            train: watcher.steps.iter().map(|step| step.loss).collect(),
+            train: watcher
+                .steps
+                .iter()
+                .filter(|step| step.step > 0)
+                .map(|step| step.loss)
+                .collect(),
             held_out_after: tuned.held_out_after.unwrap_or(f32::NAN),
         })
     }

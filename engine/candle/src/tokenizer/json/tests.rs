@@ -105,9 +105,12 @@ fn files_beside_it_are_heard() {
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(2)));
     assert!(!tokenizer.add_bos());
     assert_eq!(tokenizer.end_ids(), [2, 3]);
+    let template = || super::chat_template(&path).unwrap();
     assert_eq!(tokenizer.chat_template(), Some("d"));
+    assert_eq!(template().as_deref(), Some("d"));
     write("chat_template.jinja", "j");
     assert_eq!(Tokenizer::from_json_file(&path).unwrap().chat_template(), Some("j"));
+    assert_eq!(template().as_deref(), Some("j"));
     write("tokenizer_config.json", "{");
     assert!(matches!(Tokenizer::from_json_file(&path), Err(LoadError::Malformed { .. })));
 }
