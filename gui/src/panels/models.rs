@@ -136,6 +136,13 @@ fn model_card(ui: &mut Ui, view: &View, entry: &hearth_session::ModelView, out: 
                 if let Some(id) = entry.id {
                     trust(ui, id, entry, out);
                 }
+                if entry.sources_gone > 0 {
+                    let texts = words::count(entry.sources_gone, "text");
+                    ui.label(small(
+                        ui,
+                        format!("{texts} that an adapter in it learnt from were deleted since: it still knows them."),
+                    ));
+                }
             });
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if let Some(id) = entry.id {

@@ -20,6 +20,11 @@ impl Cancel {
         self.notify.notify_waiters();
     }
 
+    /// Whether nobody else has it: the work is over.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.notify) == 1
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.flag.load(Ordering::SeqCst)
     }

@@ -153,6 +153,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
         is_default: bundled_is_default,
         present: path.exists(),
         public: true,
+        sources_gone: 0,
     });
     let added = records.into_iter().map(|model| ModelView {
         id: Some(model.id),
@@ -161,6 +162,7 @@ pub(crate) fn read(task: &Task) -> Result<Vec<ModelView>, UserError> {
         path: model.path,
         is_default: model.is_default && !bundled_is_default,
         public: model.public,
+        sources_gone: model.sources_gone,
     });
     Ok(bundled.into_iter().chain(added).collect())
 }
@@ -231,6 +233,13 @@ fn check_load_options(options: &LoadOptions) -> Result<(), UserError> {
 async fn mark(task: Task, id: ModelId, public: bool) -> Result<Reply, UserError> {
     let _door = task.ctx.model_door.lock().await;
     task.blocking(move |task| {
+        let known = task.vault().models()?.into_iter().find(|model| model.id == id);
+        if public && known.is_some_and(|model| model.sources > 0) {
+            return Err(UserError::user(
+                "This model learnt from texts of yours, so it stays private.",
+                "",
+            ));
+        }
         task.vault().mark_model(id, public)?;
         trust_anew(task, id, public);
         let words = if public { "public" } else { "private" };

@@ -16,7 +16,7 @@ mod watcher;
 
 use std::sync::Arc;
 
-use crate::{Reply, Ticket, UserError, event_loop::EventLoop, msg::Change, task::Task};
+use crate::{Reply, Ticket, UserError, event_loop::EventLoop, models, msg::Change, task::Task};
 
 pub(crate) use adapters::{equip, names, new_conversations, personal, usable, uses};
 pub(crate) use at_hand::AtHand;
@@ -55,9 +55,9 @@ impl EventLoop {
 
     fn adapter_command(&mut self, ticket: Ticket, command: TuneCommand) {
         match command {
-            TuneCommand::ImportAdapter { path, name, base } => {
+            TuneCommand::ImportAdapter { path, name, base, dataset } => {
                 self.job(ticket, "Reading an adapter".into());
-                self.spawn(ticket, move |task| adapters::import(task, path, name, base));
+                self.spawn(ticket, move |task| adapters::import(task, path, (name, base, dataset)));
             }
             TuneCommand::ExportAdapter { adapter, format, path } => {
                 self.blocking(ticket, move |task| adapters::export(task, adapter, format, &path));
@@ -70,7 +70,8 @@ impl EventLoop {
                 self.blocking(ticket, move |task| adapters::rename(task, id, &name));
             }
             TuneCommand::RemoveAdapter(id) => {
-                self.spawn(ticket, move |task| adapters::remove(task, id));
+                let open = self.view.conversation.as_ref().map(|open| open.id);
+                self.spawn(ticket, move |task| adapters::remove(task, id, open));
             }
             TuneCommand::ExamineAdapter(id) => {
                 self.job(ticket, "Examining an adapter".into());
@@ -81,7 +82,8 @@ impl EventLoop {
                 self.blocking(ticket, move |task| adapters::accept(task, adapter, anyway));
             }
             TuneCommand::RetireAdapter(id) => {
-                self.blocking(ticket, move |task| adapters::retire(task, id));
+                let open = self.view.conversation.as_ref().map(|open| open.id);
+                self.blocking(ticket, move |task| adapters::retire(task, id, open));
             }
             TuneCommand::UseInConversation { .. } | TuneCommand::UseInPlugin { .. } => {
                 self.blocking(ticket, move |task| choose(task, command));
@@ -100,6 +102,16 @@ impl EventLoop {
                 self.blocking(ticket, move |task| set_rules(task, rules));
             }
             _ => self.end(ticket, Err(UserError::internal("Not a command about adapters."))),
+        }
+    }
+
+    /// Finds out which models the adapters are for, beside everything else.
+    pub(crate) fn tell_bases_apart(&mut self) {
+        if !self.view.tuning.adapters.is_empty() {
+            self.blocking(self.ctx.next_ticket(), |task| {
+                adapters::show(task)?;
+                Ok(Reply::Unit)
+            });
         }
     }
 
@@ -155,13 +167,13 @@ impl EventLoop {
     }
 }
 
-/// Everything of fine-tuning that a shell shows first.
+/// Everything of fine-tuning that a shell shows first, without a look into models' files.
 pub(crate) fn first_look(task: &Task) -> Result<Vec<Change>, UserError> {
     task.vault().settle_runs()?;
     Ok(vec![
         Change::Datasets(datasets::read(task)?),
         Change::Runs(runs::read(task)?),
-        Change::Adapters(adapters::read(task)?),
+        Change::Adapters(adapters::glance(task)?),
         Change::TuneChoices(new_conversations(task)?, rules(task)?),
     ])
 }
@@ -173,21 +185,22 @@ fn show_all(task: &Task) -> Result<(), UserError> {
     task.show(stamp, Change::Runs(runs::read(task)?));
     task.show(stamp, Change::Adapters(adapters::read(task)?));
     task.show(stamp, Change::TuneChoices(new_conversations(task)?, rules(task)?));
-    Ok(())
+    models::show(task)
 }
 
-/// What documents were deleted or changed shows on runs and adapters.
+/// What documents were deleted or changed shows on runs, adapters, and models that adapters were put into.
 pub(crate) fn sources_changed(task: &Task) -> Result<(), UserError> {
     let stamp = task.ctx.stamp();
     task.show(stamp, Change::Runs(runs::read(task)?));
     task.show(stamp, Change::Adapters(adapters::read(task)?));
-    Ok(())
+    models::show(task)
 }
 
 fn choose(task: &Task, command: TuneCommand) -> Result<Reply, UserError> {
     match command {
         TuneCommand::UseInConversation { conversation: Some(id), adapters } => {
             adapters::check_choice(task, &adapters)?;
+            adapters::leave_marks(task, id)?;
             task.vault().set_conversation_adapters(id, &adapters)?;
             crate::chat::show_turns(task, id)?;
         }

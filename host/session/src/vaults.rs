@@ -80,6 +80,7 @@ impl EventLoop {
         self.end(ticket, Ok(Reply::Unit));
         self.load_default_model();
         self.prepare_plugins();
+        self.tell_bases_apart();
     }
 
     pub(crate) fn not_opened(&mut self, ticket: Ticket, error: UserError) {

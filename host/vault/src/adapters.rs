@@ -162,6 +162,21 @@ impl Vault {
         self.change_adapter(id, "live", &live)
     }
 
+    /// Takes an adapter from every conversation and plugin that chose it; nobody may use it until it is accepted again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such adapter.
+    pub fn retire_adapter(&self, id: AdapterId) -> Result<(), StoreError> {
+        let changed = self.write("retire an adapter", |transaction| {
+            for of in ["conversation", "plugin"] {
+                let sql = format!("DELETE FROM {of}_adapters WHERE adapter = ?1");
+                transaction.execute(&sql, [id.0])?;
+            }
+            transaction.execute("UPDATE adapters SET live = 0 WHERE id = ?1", [id.0])
+        })?;
+        if changed == 0 { Err(NO_ADAPTER) } else { Ok(()) }
+    }
+
     /// Deletes an adapter; its bytes are overwritten in the database, and whoever used it does without.
     ///
     /// # Errors
@@ -182,6 +197,20 @@ impl Vault {
     ) -> Result<Vec<AdapterChoice>, StoreError> {
         self.read("read a conversation's adapters", |connection| {
             choices(connection, "conversation", &id.0)
+        })
+    }
+
+    /// Conversations that chose an adapter.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn conversations_with(&self, id: AdapterId) -> Result<Vec<ConversationId>, StoreError> {
+        self.read("find an adapter's conversations", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT conversation FROM conversation_adapters WHERE adapter = ?1 ORDER BY conversation",
+            )?;
+            let rows = statement.query_map([id.0], |row| row.get(0).map(ConversationId))?;
+            rows.collect()
         })
     }
 

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/003_reveal.sql"),
     include_str!("../migrations/004_install.sql"),
     include_str!("../migrations/005_life.sql"),
+    include_str!("../migrations/006_sources.sql"),
 ];
 /// With this one, documents are noted by content.
 const LINEAGE_BEGINS: i64 = 3;

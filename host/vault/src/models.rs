@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use hearth_base::ModelId;
-use rusqlite::{OptionalExtension, params};
+use hearth_base::{AdapterId, ModelId};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::hidden::Hidden;
+use crate::sources::{self, Owner};
 use crate::{StoreError, Vault};
 
 /// A model the user added. The file stays where it is; the vault knows its path.
@@ -23,6 +24,12 @@ pub struct ModelRecord {
     pub public: bool,
     /// Whether it answers where no other is chosen.
     pub is_default: bool,
+    /// How many documents, conversations and files an adapter in it learnt from.
+    pub sources: u64,
+    /// How many of these read otherwise now.
+    pub sources_changed: u64,
+    /// How many were deleted since.
+    pub sources_gone: u64,
 }
 
 impl fmt::Debug for ModelRecord {
@@ -33,6 +40,9 @@ impl fmt::Debug for ModelRecord {
             .field("name", &Hidden(&self.name))
             .field("public", &self.public)
             .field("is_default", &self.is_default)
+            .field("sources", &self.sources)
+            .field("sources_changed", &self.sources_changed)
+            .field("sources_gone", &self.sources_gone)
             .finish()
     }
 }
@@ -48,12 +58,17 @@ impl Vault {
                 "SELECT id, path, name, public, is_default FROM models ORDER BY id",
             )?;
             let rows = statement.query_map([], |row| {
+                let id: i64 = row.get(0)?;
+                let counts = sources::counts(connection, Owner::Model(id))?;
                 Ok(ModelRecord {
-                    id: ModelId(row.get(0)?),
+                    id: ModelId(id),
                     path: PathBuf::from(row.get::<_, String>(1)?),
                     name: row.get(2)?,
                     public: row.get(3)?,
                     is_default: row.get(4)?,
+                    sources: counts.sources,
+                    sources_changed: counts.changed,
+                    sources_gone: counts.gone,
                 })
             })?;
             rows.collect()
@@ -66,15 +81,29 @@ impl Vault {
     /// [`StoreError`]; [`StoreError::BadRow`] for a path that is not UTF-8.
     pub fn add_model(&self, path: &Path, name: &str, public: bool) -> Result<ModelId, StoreError> {
         let path = path.to_str().ok_or(StoreError::BadRow { what: "path in UTF-8" })?;
-        self.write("add a model", |transaction| {
-            transaction.query_row(
-                "INSERT INTO models (path, name, public, is_default)
-                 VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM models))
-                 ON CONFLICT (path) DO UPDATE SET name = excluded.name, public = excluded.public
-                 RETURNING id",
-                params![path, name, public],
-                |row| row.get(0).map(ModelId),
-            )
+        self.write("add a model", |transaction| insert(transaction, path, name, public))
+    }
+
+    /// Adds a model that an adapter was put into, as a private one: what adapter and base learnt from, it learnt from.
+    /// `base` is `None` for a model that the user did not add.
+    ///
+    /// # Errors
+    /// As [`Vault::add_model`]; [`StoreError::NotFound`] where there is no such adapter.
+    pub fn add_merged_model(
+        &self,
+        path: &Path,
+        name: &str,
+        adapter: AdapterId,
+        base: Option<ModelId>,
+    ) -> Result<ModelId, StoreError> {
+        if self.adapter(adapter)?.is_none() {
+            return Err(StoreError::NotFound { what: "adapter" });
+        }
+        let path = path.to_str().ok_or(StoreError::BadRow { what: "path in UTF-8" })?;
+        self.write("add a merged model", |transaction| {
+            let id = insert(transaction, path, name, false)?;
+            sources::merge(transaction, (adapter.0, base.map(|base| base.0)), id.0)?;
+            Ok(id)
         })
     }
 
@@ -145,6 +174,22 @@ impl Vault {
                 .map(|_rows| ())
         })
     }
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    path: &str,
+    name: &str,
+    public: bool,
+) -> rusqlite::Result<ModelId> {
+    transaction.query_row(
+        "INSERT INTO models (path, name, public, is_default)
+         VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM models))
+         ON CONFLICT (path) DO UPDATE SET name = excluded.name, public = excluded.public
+         RETURNING id",
+        params![path, name, public],
+        |row| row.get(0).map(ModelId),
+    )
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ pub(crate) struct Counts {
 pub(crate) enum Owner {
     Run(i64),
     Adapter(i64),
+    Model(i64),
 }
 
 impl Owner {
@@ -80,6 +81,7 @@ impl Owner {
         match self {
             Self::Run(id) => ("run_sources", "run", id),
             Self::Adapter(id) => ("adapter_sources", "adapter", id),
+            Self::Model(id) => ("model_sources", "model", id),
         }
     }
 }
@@ -130,6 +132,24 @@ pub(crate) fn inherit(
             params![run, adapter],
         )
         .map(|_rows| ())
+}
+
+/// What went into an adapter, and into the model it is put into, is in the model that comes of both.
+pub(crate) fn merge(
+    transaction: &Transaction<'_>,
+    (adapter, base): (i64, Option<i64>),
+    model: i64,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO model_sources (model, kind, item, change)
+         SELECT ?1, kind, item, max(change) FROM (
+             SELECT kind, item, change FROM adapter_sources WHERE adapter = ?2
+             UNION ALL SELECT kind, item, change FROM model_sources WHERE model = ?3)
+         WHERE true GROUP BY kind, item
+         ON CONFLICT DO UPDATE SET change = max(change, excluded.change)",
+        params![model, adapter, base],
+    )?;
+    Ok(())
 }
 
 pub(crate) fn list(

@@ -163,26 +163,29 @@ fn jobs(ui: &mut Ui, view: &View, out: &mut Outbox) {
         .inner_margin(Margin { left: 12, right: 6, top: 2, bottom: 2 })
         .show(ui, |ui| {
             ui.horizontal(|ui| {
-                job(ui, first, out, 90.0);
+                job(ui, view, first, out, 90.0);
             });
         });
     if view.jobs.len() > 1 {
         let more = ghost(ui, "", &format!("and {} more", view.jobs.len() - 1));
         egui::Popup::menu(&more).show(|ui| {
             for other in view.jobs.iter().skip(1) {
-                ui.horizontal(|ui| job(ui, other, out, 140.0));
+                ui.horizontal(|ui| job(ui, view, other, out, 140.0));
             }
         });
     }
 }
 
-fn job(ui: &mut Ui, job: &JobView, out: &mut Outbox, width: f32) {
+fn job(ui: &mut Ui, view: &View, job: &JobView, out: &mut Outbox, width: f32) {
     ui.label(RichText::new(words::short(&job.title, 36)).small());
     bar(ui, job.share, width, &job.title).on_hover_text(&job.detail);
     if !job.detail.is_empty() && ui.available_width() > 520.0 {
         ui.label(small(ui, words::short(&job.detail, 42)));
     }
-    if icon_button(ui, icons::CLOSE, &format!("Cancel {}", job.title)).clicked() {
+    // A run of training is kept with all it has learnt; it goes on when it is resumed.
+    let is_run = view.tuning.runs.iter().any(|run| run.ticket == Some(job.ticket));
+    let (glyph, verb) = if is_run { (icons::PAUSE, "Pause") } else { (icons::CLOSE, "Cancel") };
+    if icon_button(ui, glyph, &format!("{verb} {}", job.title)).clicked() {
         out.cancel(job.ticket);
     }
 }

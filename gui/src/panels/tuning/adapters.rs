@@ -9,7 +9,7 @@ use crate::{
     model::{Model, PlanDraft, Tone, TuningTab},
     theme::{Palette, muted, small, space, strong},
     types::{
-        AdapterChoice, AdapterFormat, AdapterReport, AdapterView, Command, MemoryReport,
+        AdapterChoice, AdapterFormat, AdapterReport, AdapterView, Command, DatasetId, MemoryReport,
         TuneCommand, View,
     },
     widgets::{
@@ -89,6 +89,12 @@ fn one(ui: &mut Ui, view: &View, adapter: &AdapterView, model: &mut Model, out: 
             }
         });
     });
+    if adapter.sources == 0 {
+        ui.label(small(
+            ui,
+            "It was made elsewhere, and what it learnt from is not known here: whatever it has a part in is private.",
+        ));
+    }
     remembers(ui, view, adapter, out);
     stale(ui, adapter, model, out);
     if model.tuning.remove == Some(adapter.id) {
@@ -249,6 +255,10 @@ fn report(ui: &mut Ui, view: &View, report: &AdapterReport) {
             glyph,
             format!("{words}: examples it never saw went from {}.", change(held_out)),
         );
+        if let Some((best, all)) = report.best_step {
+            let text = format!("Step {best} of {all} was best: the adapter is as it was then.");
+            bullet(ui, p.faint, icons::INFO, text);
+        }
     }
     if let Some(general) = report.general {
         let forgot = general.1 - general.0;
@@ -360,14 +370,31 @@ fn import(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         "A folder as Hugging Face's peft writes it, or a GGUF adapter, made for the model that is loaded.",
     );
     card(ui, |ui| {
+        let chosen = ui.id().with("learnt from");
+        let mut dataset = ui.data(|data| data.get_temp::<Option<DatasetId>>(chosen)).flatten();
+        learnt_from(ui, view, &mut dataset);
+        ui.data_mut(|data| data.insert_temp(chosen, dataset));
         let path = &mut model.tuning.adapter_path;
         let used = path_row(ui, path, "Path of the adapter", "/home/you/adapter", |ui| {
             secondary(ui, icons::IMPORT, "Import").clicked()
         });
         if used {
             let path = path.trim().into();
-            let import = TuneCommand::ImportAdapter { path, name: None, base };
+            let import = TuneCommand::ImportAdapter { path, name: None, base, dataset };
             out.send_for(Command::Tune(import), Purpose::ImportAdapter);
+        }
+    });
+}
+
+/// Asks what an adapter learnt from elsewhere.
+fn learnt_from(ui: &mut Ui, view: &View, dataset: &mut Option<DatasetId>) {
+    const UNKNOWN: &str = "not known";
+    let named = |id: &DatasetId| view.tuning.datasets.iter().find(|known| known.id == *id);
+    let now = dataset.as_ref().and_then(named).map_or(UNKNOWN, |known| known.name.as_str());
+    egui::ComboBox::from_label("What it learnt from").selected_text(now).show_ui(ui, |ui| {
+        ui.selectable_value(dataset, None, UNKNOWN);
+        for known in view.tuning.datasets.iter() {
+            ui.selectable_value(dataset, Some(known.id), &known.name);
         }
     });
 }

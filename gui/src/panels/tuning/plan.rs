@@ -280,7 +280,7 @@ fn estimate(ui: &mut Ui, settings: &TuneSettings, estimate: &TuneEstimate) {
             words::bytes(estimate.memory_bytes)
         )));
         ui.label(format!(
-            "{}; every example {:.1} times. {} tokens, {} of them learnt, at {:.0} a second. Rank {}, step size {:.0e}.",
+            "{}; every example {:.1} times. {} tokens, {} of them learnt, at {:.0} a second. Rank {}, step size {:.0e}. Its report takes about {} more.",
             words::count(u64::from(estimate.steps), "step"),
             estimate.epochs,
             words::grouped(estimate.tokens),
@@ -288,6 +288,7 @@ fn estimate(ui: &mut Ui, settings: &TuneSettings, estimate: &TuneEstimate) {
             estimate.tokens_per_sec,
             settings.lora.rank,
             settings.learning_rate,
+            words::span(estimate.report_secs),
         ));
         ui.label(small(ui, "Measured just now by a few steps of it."));
     });

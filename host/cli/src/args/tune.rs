@@ -290,6 +290,9 @@ pub(crate) enum AdapterVerb {
         /// The model it is for: a number, or `starter`.
         #[arg(long, default_value = "starter")]
         base: String,
+        /// The dataset it learnt from elsewhere, by name or number; without, whatever it has a part in is private.
+        #[arg(long)]
+        dataset: Option<String>,
     },
     /// Write an adapter, in plain text.
     Export {

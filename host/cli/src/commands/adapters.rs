@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     args::AdapterVerb,
-    commands::models::model_id,
+    commands::{datasets, models::model_id},
     render::{Out, day, note, plain},
     shell::{Failure, Opener, Outcome, Shell},
 };
@@ -48,8 +48,10 @@ pub(crate) fn run(verb: AdapterVerb, opener: &Opener, out: Out) -> Outcome {
         AdapterVerb::Compare { adapter, question } => {
             compare(&shell, &adapter, &question.join(" "), out)?;
         }
-        AdapterVerb::Import { path, name, base } => {
-            let import = TuneCommand::ImportAdapter { path, name, base: model_id(&shell, &base)? };
+        AdapterVerb::Import { path, name, base, dataset } => {
+            let find = |wanted: String| Ok::<_, Failure>(datasets::find(&shell, &wanted)?.id);
+            let (base, dataset) = (model_id(&shell, &base)?, dataset.map(find).transpose()?);
+            let import = TuneCommand::ImportAdapter { path, name, base, dataset };
             if let Reply::Adapter(id) = shell.run(Command::Tune(import))? {
                 out.result(
                     json!({"adapter": id}),
@@ -194,11 +196,16 @@ fn compare(shell: &Shell, texts: &[String], question: &str, out: Out) -> Outcome
 fn list(shell: &Shell, out: Out) {
     let view = shell.view();
     for adapter in view.tuning.adapters.iter() {
-        let state = match (adapter.accepted, adapter.sources_gone) {
-            (_, gone @ 1..) => format!("stale: {gone} of what it learnt was deleted"),
-            (true, _) => "accepted".into(),
-            (false, _) => "not accepted yet".into(),
-        };
+        let mut state =
+            vec![if adapter.accepted { "accepted" } else { "not accepted yet" }.to_owned()];
+        if adapter.sources_gone + adapter.sources_changed > 0 {
+            let (gone, changed) = (adapter.sources_gone, adapter.sources_changed);
+            state.push(format!("stale: of what it learnt, {gone} deleted and {changed} changed"));
+        }
+        if adapter.sources == 0 {
+            state.push("learnt from what is not known here".into());
+        }
+        let state = state.join(", ");
         out.result(
             json!({
                 "id": adapter.id, "name": adapter.name, "base": adapter.base,
@@ -226,11 +233,14 @@ pub(crate) fn show(adapter: &AdapterView, out: Out) {
         out.json(json!({"adapter": adapter.id, "report": adapter.report.as_deref()}));
         return;
     }
+    let learnt = match adapter.sources {
+        0 => "learnt from what is not known here (whatever it has a part in is private)".into(),
+        sources => format!("learnt from {sources} documents and conversations"),
+    };
     out.text(format!(
-        "{} for {}, learnt from {} documents and conversations, {} KB",
+        "{} for {}, {learnt}, {} KB",
         plain(&adapter.name),
         plain(&adapter.base),
-        adapter.sources,
         adapter.bytes >> 10
     ));
     if adapter.sources_gone + adapter.sources_changed > 0 {
@@ -251,6 +261,9 @@ fn show_report(report: &AdapterReport, out: Out) {
     };
     if let Some(held_out) = report.held_out {
         out.text(format!("Loss of held-out examples: {}", pair(held_out)));
+    }
+    if let Some((best, all)) = report.best_step {
+        out.text(format!("Step {best} of {all} was best; the adapter is as it was then."));
     }
     if let Some(general) = report.general {
         out.text(format!("Loss of general text (what it forgot): {}", pair(general)));

@@ -87,13 +87,22 @@ fn list(shell: &Shell, out: Out) {
         let id = model.id.map_or_else(|| "starter".to_owned(), |id| id.to_string());
         let mark = if model.is_default { "*" } else { " " };
         let private = if model.public { "" } else { "  (private)" };
+        let gone = match model.sources_gone {
+            0 => String::new(),
+            gone => format!("  (learnt from {gone} sources that were deleted)"),
+        };
         let missing = if model.present { "" } else { "  (file is missing)" };
         out.result(
             json!({
                 "id": model.id, "name": model.name, "path": model.path,
                 "default": model.is_default, "present": model.present, "public": model.public,
+                "sources_gone": model.sources_gone,
             }),
-            format!("{mark} {id:>7}  {}  {}{private}{missing}", model.name, model.path.display()),
+            format!(
+                "{mark} {id:>7}  {}  {}{private}{missing}{gone}",
+                model.name,
+                model.path.display()
+            ),
         );
     }
     if view.models.models.is_empty() {

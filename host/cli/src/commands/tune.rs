@@ -263,7 +263,7 @@ pub(crate) fn time(secs: f32) -> String {
 
 fn estimate_words(settings: &TuneSettings, estimate: &TuneEstimate) -> String {
     format!(
-        "{} steps, {:.1} epochs over {} tokens ({} learnt), about {} at {:.0} tokens/s.\n\
+        "{} steps, {:.1} epochs over {} tokens ({} learnt), about {} at {:.0} tokens/s, then about {} for the report.\n\
          Memory: {} MB beside the model's {} MB. Rank {}, {} trained numbers, learning rate {:e}.",
         estimate.steps,
         estimate.epochs,
@@ -271,6 +271,7 @@ fn estimate_words(settings: &TuneSettings, estimate: &TuneEstimate) -> String {
         estimate.learnt_tokens,
         time(estimate.secs),
         estimate.tokens_per_sec,
+        time(estimate.report_secs),
         estimate.memory_bytes >> 20,
         estimate.weights_bytes >> 20,
         settings.lora.rank,

@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use hearth_base::{AdapterId, Label, ModelId, PluginId};
+use hearth_base::{AdapterId, ConversationId, DatasetId, Label, ModelId, Origin, PluginId, Source};
 use hearth_broker::PersonalAdapter;
 use hearth_engine_api::{AdapterError, AdapterFile, AdapterFormat, AdapterSlot, AdapterUse};
-use hearth_vault::{AdapterChoice, AdapterRecord, NewAdapter};
+use hearth_vault::{AdapterChoice, AdapterRecord, LearntFrom, NewAdapter, StoreError};
 
-use super::{AdapterReport, AdapterView, TuneRules, base, rules};
-use crate::{NoticeKind, Reply, UserError, config::unless, models, msg::Change, task::Task};
+use super::{AdapterReport, AdapterView, TuneRules, base, datasets, rules, runs};
+use crate::{
+    ModelView, NoticeKind, Reply, UserError, config::unless, models, msg::Change, task::Task,
+};
 
 /// The preference that names the adapters new conversations begin with, as JSON.
 const NEW_CONVERSATIONS_KEY: &str = "new-conversations-adapters";
@@ -50,6 +52,17 @@ pub(super) fn record(task: &Task, id: AdapterId) -> Result<AdapterRecord, UserEr
 
 /// All adapters as they are shown.
 pub(super) fn read(task: &Task) -> Result<Vec<AdapterView>, UserError> {
+    read_with(task, base::with_hash)
+}
+
+/// The same at once: models that were not looked into yet are not told apart.
+pub(super) fn glance(task: &Task) -> Result<Vec<AdapterView>, UserError> {
+    read_with(task, base::known_with_hash)
+}
+
+type FindBase = fn(&Task, &[ModelView], &str) -> Option<Option<ModelId>>;
+
+fn read_with(task: &Task, find_base: FindBase) -> Result<Vec<AdapterView>, UserError> {
     let models = models::read(task)?;
     let loaded = task.room.at_hand.adapters();
     let runs = task.vault().runs()?;
@@ -59,7 +72,7 @@ pub(super) fn read(task: &Task) -> Result<Vec<AdapterView>, UserError> {
         .map(|record| AdapterView {
             id: record.id,
             loaded: loaded.contains(&record.id),
-            base_model: base::with_hash(task, &models, &record.base_hash),
+            base_model: find_base(task, &models, &record.base_hash),
             accepted: record.live,
             sources: record.sources,
             sources_changed: record.sources_changed,
@@ -143,8 +156,7 @@ pub(super) async fn give_if_fitting(
 pub(super) async fn import(
     task: Task,
     path: PathBuf,
-    name: Option<String>,
-    model: Option<ModelId>,
+    (name, model, dataset): (Option<String>, Option<ModelId>, Option<DatasetId>),
 ) -> Result<Reply, UserError> {
     let (id, file, base) = task
         .blocking(move |task| {
@@ -152,6 +164,10 @@ pub(super) async fn import(
             let file = task.ctx.tuner.read_adapter(&base.path, &path)?;
             let fingerprint = base::fingerprint(task, &base.path)?;
             let name = name.unwrap_or_else(|| stem(&path));
+            let (label, learnt_from) = match dataset {
+                Some(dataset) => sources_of(task, dataset)?,
+                None => (unknown(), Vec::new()),
+            };
             let id = task.vault().add_adapter(&NewAdapter {
                 name: &name,
                 base_name: &base.name,
@@ -159,9 +175,8 @@ pub(super) async fn import(
                 template_hash: fingerprint.template.as_deref().unwrap_or_default(),
                 config: &file.config,
                 weights: &file.weights,
-                // What a stranger's adapter learnt from nobody here knows; with the user's name on it, it is private.
-                label: Label::public(),
-                learnt_from: Vec::new(),
+                label,
+                learnt_from,
                 report: None,
                 run: None,
             })?;
@@ -173,13 +188,31 @@ pub(super) async fn import(
     Ok(Reply::Adapter(id))
 }
 
+/// What an adapter depends on that learnt from all of a dataset elsewhere.
+fn sources_of(task: &Task, id: DatasetId) -> Result<(Label, Vec<LearntFrom>), UserError> {
+    let recipe = datasets::recipe(&datasets::find(task, id)?)?;
+    let built = hearth_dataset::build(task.vault(), &recipe)?;
+    let mut label = built.label().clone();
+    let made_of = built.learnt_from();
+    let passed_on = runs::join_adapters(task, made_of, &mut label)?;
+    Ok((label, [made_of, &passed_on].concat()))
+}
+
+/// What an adapter depends on of which nobody here knows what it learnt from.
+fn unknown() -> Label {
+    let mut label = Label::public();
+    label.sources.insert(Source::PrivateModel("an adapter from elsewhere".into()));
+    label.origins.insert(Origin::External);
+    label
+}
+
 pub(super) fn export(
     task: &Task,
     id: AdapterId,
     format: AdapterFormat,
     path: &Path,
 ) -> Result<Reply, UserError> {
-    let base = base::of_adapter(task, &record(task, id)?)?;
+    let (_, base) = base::of_adapter(task, &record(task, id)?)?;
     task.ctx.tuner.write_adapter(&base.path, &file(task, id)?, format, path)?;
     task.audit(None, "An adapter was written to a file, in plain text.", true);
     Ok(Reply::Unit)
@@ -190,7 +223,7 @@ pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<R
     check(&[choice])?;
     refuse_models(task, path)?;
     let record = record(task, choice.adapter)?;
-    let base = base::of_adapter(task, &record)?;
+    let (base_id, base) = base::of_adapter(task, &record)?;
     let file = file(task, choice.adapter)?;
     task.ctx.tuner.merge(&base.path, &file, choice.strength, path, &mut |share| {
         task.show(task.ctx.stamp(), Change::Job(task.ticket, Some(share), String::new()));
@@ -199,7 +232,7 @@ pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<R
     let path = std::path::absolute(path)
         .map_err(|error| crate::errors::file_error("find", path, &error))?;
     let name = format!("{} + {}", base.name, record.name);
-    let id = task.vault().add_model(&path, &name, false)?;
+    let id = task.vault().add_merged_model(&path, &name, choice.adapter, base_id)?;
     task.audit(None, "A model was written to a file with an adapter in it, in plain text.", true);
     models::show(task)?;
     Ok(Reply::Model(id))
@@ -228,16 +261,18 @@ pub(super) fn rename(task: &Task, id: AdapterId, name: &str) -> Result<Reply, Us
     Ok(Reply::Unit)
 }
 
-pub(super) async fn remove(task: Task, id: AdapterId) -> Result<Reply, UserError> {
+pub(super) async fn remove(
+    task: Task,
+    id: AdapterId,
+    open: Option<ConversationId>,
+) -> Result<Reply, UserError> {
     // A model that is being loaded would be given it once more.
     let _door = task.ctx.model_door.lock().await;
     task.room.at_hand.take(id);
+    task.blocking(move |task| take_away(task, id, open)).await?;
     task.ctx.engine.remove_adapter(slot(id)).await;
     task.blocking(move |task| {
         task.vault().remove_adapter(id)?;
-        let left: Vec<_> =
-            new_conversations(task)?.into_iter().filter(|choice| choice.adapter != id).collect();
-        keep_new_conversations(task, &left)?;
         task.audit(None, "An adapter was removed.", true);
         super::show_all(task)?;
         Ok(Reply::Unit)
@@ -276,11 +311,49 @@ pub(super) fn accept(task: &Task, id: AdapterId, anyway: bool) -> Result<Reply, 
     Ok(Reply::Unit)
 }
 
-pub(super) fn retire(task: &Task, id: AdapterId) -> Result<Reply, UserError> {
-    task.vault().set_adapter_live(id, false)?;
+pub(super) fn retire(
+    task: &Task,
+    id: AdapterId,
+    open: Option<ConversationId>,
+) -> Result<Reply, UserError> {
+    take_away(task, id, open)?;
     task.audit(None, "An adapter was retired.", true);
-    show(task)?;
+    super::show_all(task)?;
     Ok(Reply::Unit)
+}
+
+/// What was said in a conversation keeps depending on the adapters that it was answered with so far.
+pub(super) fn leave_marks(task: &Task, conversation: ConversationId) -> Result<(), UserError> {
+    for choice in task.vault().conversation_adapters(conversation)? {
+        let mut label = task.vault().adapter_label(choice.adapter)?;
+        label.sources.insert(Source::PrivateModel(source_name(choice.adapter)));
+        task.vault().join_conversation_label(conversation, &label)?;
+    }
+    Ok(())
+}
+
+/// Takes an adapter from everybody who chose it, and ends what is being made with it: answers, and values of plugins.
+fn take_away(task: &Task, id: AdapterId, open: Option<ConversationId>) -> Result<(), UserError> {
+    for conversation in task.vault().conversations_with(id)? {
+        leave_marks(task, conversation)?;
+    }
+    match task.vault().retire_adapter(id) {
+        // It is gone already.
+        Err(StoreError::NotFound { .. }) => return Ok(()),
+        retired => retired?,
+    }
+    let mut chosen = new_conversations(task)?;
+    chosen.retain(|choice| choice.adapter != id);
+    keep_new_conversations(task, &chosen)?;
+    // Whoever asks for it from now on finds that it is not accepted.
+    task.room.at_hand.stop_users(id);
+    for plugin in task.room.broker.stop_using(slot(id)) {
+        task.audit(Some(&plugin), "What it made with a personal adapter was ended.", true);
+    }
+    if let Some(open) = open {
+        crate::chat::show_turns(task, open)?;
+    }
+    crate::plugins::show(task)
 }
 
 /// The adapters that new conversations begin with.
@@ -342,6 +415,8 @@ pub(crate) fn usable(
     let mut missing = Vec::new();
     let mut usable = Vec::new();
     for choice in adapters {
+        // Before it is read whether it is accepted: whoever takes it away first forbids it, then stops its users.
+        task.room.at_hand.used_by(choice.adapter, &task.cancel);
         let Some(record) = task.vault().adapter(choice.adapter)? else { continue };
         if record.live && loaded.contains(&choice.adapter) {
             usable.push(choice);
@@ -360,6 +435,18 @@ pub(crate) fn usable(
     Ok((usable, missing))
 }
 
+/// An adapter's name among the sources of values and conversations: it has nothing of what the user calls it.
+fn source_name(id: AdapterId) -> String {
+    format!("adapter {id}")
+}
+
+/// The adapter that a source names.
+pub(super) fn named(source: &Source) -> Option<AdapterId> {
+    let Source::PrivateModel(name) = source else { return None };
+    let id = AdapterId(name.strip_prefix("adapter ")?.parse().ok()?);
+    (source_name(id) == *name).then_some(id)
+}
+
 /// The adapters that a plugin gets where it asks for personal weights, with what they learnt.
 pub(crate) fn personal(task: &Task, plugin: &PluginId) -> Result<Vec<PersonalAdapter>, UserError> {
     let (adapters, missing) = usable(task, task.vault().plugin_adapters(plugin)?)?;
@@ -373,7 +460,7 @@ pub(crate) fn personal(task: &Task, plugin: &PluginId) -> Result<Vec<PersonalAda
         Ok(PersonalAdapter {
             slot: slot(choice.adapter),
             strength: choice.strength,
-            name: format!("adapter {}", choice.adapter),
+            name: source_name(choice.adapter),
             label: task.vault().adapter_label(choice.adapter)?,
         })
     };

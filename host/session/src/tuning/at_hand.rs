@@ -12,6 +12,8 @@ use std::{
 use hearth_base::{AdapterId, TuneRunId};
 use tokio::sync::watch;
 
+use crate::cancel::Cancel;
+
 #[derive(Default)]
 struct State {
     adapters: BTreeSet<AdapterId>,
@@ -24,6 +26,8 @@ pub(crate) struct AtHand {
     state: Arc<Mutex<State>>,
     runs: Arc<watch::Sender<BTreeSet<TuneRunId>>>,
     training: Arc<AtomicBool>,
+    /// Work under way that an adapter has a part in.
+    users: Arc<Mutex<Vec<(AdapterId, Cancel)>>>,
 }
 
 impl AtHand {
@@ -52,6 +56,24 @@ impl AtHand {
 
     pub(super) fn take(&self, id: AdapterId) {
         self.state().adapters.remove(&id);
+    }
+
+    /// Work is about to use an adapter; it is told to stop when that is taken away.
+    pub(super) fn used_by(&self, id: AdapterId, work: &Cancel) {
+        let mut users = self.users();
+        users.retain(|(_, work)| !work.is_last());
+        users.push((id, work.clone()));
+    }
+
+    /// Tells everything to stop that uses an adapter.
+    pub(super) fn stop_users(&self, id: AdapterId) {
+        for (_, work) in self.users().extract_if(.., |(used, _)| *used == id) {
+            work.cancel();
+        }
+    }
+
+    fn users(&self) -> MutexGuard<'_, Vec<(AdapterId, Cancel)>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The right to train, until what this gives is dropped; `None` while somebody else has it.

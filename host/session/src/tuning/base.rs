@@ -62,6 +62,17 @@ pub(super) fn find(task: &Task, id: Option<ModelId>) -> Result<Base, UserError> 
     Ok(Base { name: model.name, path: model.path })
 }
 
+/// What of [`with_hash`] is known without a look into files.
+pub(super) fn known_with_hash(
+    task: &Task,
+    models: &[ModelView],
+    hash: &str,
+) -> Option<Option<ModelId>> {
+    let known = |path: &Path| task.ctx.fingerprints.known(path, stamp(path));
+    let is_it = |model: &&ModelView| known(&model.path).is_some_and(|print| print.base == hash);
+    models.iter().find(is_it).map(|model| model.id)
+}
+
 /// Which of the models has this content: `Some(None)` is the bundled one.
 pub(super) fn with_hash(task: &Task, models: &[ModelView], hash: &str) -> Option<Option<ModelId>> {
     let is_it =
@@ -69,8 +80,11 @@ pub(super) fn with_hash(task: &Task, models: &[ModelView], hash: &str) -> Option
     models.iter().find(is_it).map(|model| model.id)
 }
 
-/// The model that an adapter was made for.
-pub(super) fn of_adapter(task: &Task, adapter: &AdapterRecord) -> Result<Base, UserError> {
+/// The model that an adapter was made for, and its number; `None` is the bundled one.
+pub(super) fn of_adapter(
+    task: &Task,
+    adapter: &AdapterRecord,
+) -> Result<(Option<ModelId>, Base), UserError> {
     let models = models::read(task)?;
     let id = with_hash(task, &models, &adapter.base_hash).ok_or_else(|| {
         UserError::user(
@@ -78,5 +92,5 @@ pub(super) fn of_adapter(task: &Task, adapter: &AdapterRecord) -> Result<Base, U
             "Add its file under Models.",
         )
     })?;
-    find(task, id)
+    Ok((id, find(task, id)?))
 }

@@ -81,6 +81,9 @@ pub enum TuneCommand {
         name: Option<String>,
         /// The model it is for; `None` is the bundled one.
         base: Option<ModelId>,
+        /// What it learnt from, where the user knows: a job that was exported, say. Otherwise that is unknown, and whatever
+        /// the adapter has a part in is private.
+        dataset: Option<DatasetId>,
     },
     /// Writes an adapter, in plain text.
     ExportAdapter {

@@ -2,7 +2,7 @@
 
 use hearth_base::AdapterId;
 use hearth_dataset::audit;
-use hearth_engine_api::{Example, ExampleLoss, TuneSettings, Tuned};
+use hearth_engine_api::{Example, ExampleLoss, TuneJob, TuneSettings, Tuned};
 use serde::{Deserialize, Serialize};
 
 use super::watcher::Bystander;
@@ -71,6 +71,8 @@ pub(super) async fn make(
     kept: &KeptJob,
 ) -> Result<(), UserError> {
     let held_out = tuned.and_then(|tuned| tuned.held_out_before.zip(tuned.held_out_after));
+    let best_step =
+        tuned.map(|tuned| (tuned.best_step, tuned.steps)).filter(|(best, all)| best < all);
     let (settings, secrets) = (kept.settings.clone(), kept.secrets);
     let mut report = task
         .blocking(move |task| {
@@ -80,6 +82,7 @@ pub(super) async fn make(
             let mut report = losses(task, id, &settings, secrets)?;
             let before = before.unwrap_or_default();
             report.held_out = held_out.or(before.held_out);
+            report.best_step = if held_out.is_some() { best_step } else { before.best_step };
             // Without its run nobody knows the secrets any longer; what was found then holds.
             report.memory = report.memory.or(before.memory);
             report.answers = before.answers;
@@ -100,6 +103,22 @@ fn keep(task: &Task, id: AdapterId, report: &AdapterReport) -> Result<(), UserEr
     adapters::show(task)
 }
 
+/// Seconds that [`losses`] takes of an adapter that is still to be made, at so many tokens a second.
+pub(super) fn secs(
+    task: &Task,
+    job: &TuneJob,
+    secrets: Secrets,
+    tokens_per_sec: f32,
+) -> Result<f32, UserError> {
+    let count = |examples: &[Example]| -> Result<f32, UserError> {
+        let tokens = task.ctx.tuner.tokens(&job.base, examples, &job.settings)?;
+        Ok(tokens.iter().map(|example| example.tokens as f32).sum())
+    };
+    let secrets: Vec<Example> = secrets.examples().collect();
+    let tokens = 2.0 * count(&audit::general())? + (1 + ALTERNATIVES) as f32 * count(&secrets)?;
+    Ok(tokens / tokens_per_sec.max(1.0))
+}
+
 /// What general text and the hidden secrets cost the model with and without the adapter.
 fn losses(
     task: &Task,
@@ -107,7 +126,7 @@ fn losses(
     settings: &TuneSettings,
     secrets: Secrets,
 ) -> Result<AdapterReport, UserError> {
-    let base = base::of_adapter(task, &adapters::record(task, id)?)?;
+    let (_, base) = base::of_adapter(task, &adapters::record(task, id)?)?;
     let file = adapters::file(task, id)?;
     let evaluate = |examples: &[Example], with: bool| {
         let adapter = with.then_some((&file, 1.0));
@@ -129,6 +148,7 @@ fn losses(
     }
     Ok(AdapterReport {
         held_out: None,
+        best_step: None,
         general: without.zip(with),
         memory: (!memory.exposure_bits.is_empty()).then_some(memory),
         answers: Vec::new(),

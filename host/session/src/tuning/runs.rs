@@ -1,6 +1,7 @@
 //! Runs: planned, begun, paused, gone on with, and what comes of them.
 
 use std::{
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
     path::Path,
     sync::Arc,
@@ -13,7 +14,7 @@ use hearth_engine_api::{
     TuneSettings, Tuned,
 };
 use hearth_vault::{
-    LearntFrom, NewAdapter, NewTuneRun, RunState as Kept, SourceChange, TuneRunRecord,
+    LearntFrom, NewAdapter, NewTuneRun, RunState as Kept, SourceChange, StoreError, TuneRunRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -225,7 +226,7 @@ fn planned(task: &Task, plan: &RunPlan) -> Result<Planned, UserError> {
 }
 
 /// Joins what the adapters depend on that conversations are answered with: their answers may repeat it.
-fn join_adapters(
+pub(super) fn join_adapters(
     task: &Task,
     made_of: &[LearntFrom],
     label: &mut Label,
@@ -233,9 +234,18 @@ fn join_adapters(
     let mut passed_on = Vec::new();
     for from in made_of {
         let LearntFrom::Conversation(id) = from else { continue };
-        for choice in task.vault().conversation_adapters(*id)? {
-            label.join(&task.vault().adapter_label(choice.adapter)?);
-            let sources = task.vault().adapter_sources(choice.adapter)?;
+        let chosen = task.vault().conversation_adapters(*id)?;
+        let mut adapters: BTreeSet<_> = chosen.iter().map(|choice| choice.adapter).collect();
+        // Those that had a part in it once, and were taken away since.
+        let said = task.vault().conversation_label(*id)?;
+        adapters.extend(said.sources.iter().filter_map(adapters::named));
+        for adapter in adapters {
+            match task.vault().adapter_label(adapter) {
+                // What it had learnt is in the conversation's own label.
+                Err(StoreError::NotFound { .. }) => continue,
+                learnt => label.join(&learnt?),
+            }
+            let sources = task.vault().adapter_sources(adapter)?;
             passed_on.extend(sources.into_iter().map(|(source, _change)| source));
         }
     }
@@ -254,10 +264,14 @@ fn print(task: &Task, base: &base::Base, examples: &KeptExamples) -> Result<u64,
 /// plugins ask without.
 fn as_asked(examples: &mut [Example]) {
     for example in examples.iter_mut().step_by(2) {
-        if let Example::Chat(messages) = example
-            && messages.first().is_some_and(|first| first.role == Role::User)
-        {
+        let (Example::Chat(messages) | Example::Answers { messages, .. }) = example else {
+            continue;
+        };
+        if messages.first().is_some_and(|first| first.role == Role::User) {
             messages.insert(0, ChatMessage::new(Role::System, SYSTEM));
+            if let Example::Answers { learnt, .. } = example {
+                learnt.iter_mut().for_each(|turn| *turn += 1);
+            }
         }
     }
 }
@@ -267,8 +281,9 @@ fn measured(task: &Task, job: &TuneJob) -> Result<TuneEstimate, UserError> {
 }
 
 fn estimate(task: &Task, plan: RunPlan) -> Result<Reply, UserError> {
-    let Planned { mut job, print, .. } = planned(task, &plan)?;
-    let estimate = measured(task, &job)?;
+    let Planned { mut job, print, secrets, .. } = planned(task, &plan)?;
+    let mut estimate = measured(task, &job)?;
+    estimate.report_secs = report::secs(task, &job, secrets, estimate.look_tokens_per_sec)?;
     settle(&mut job.settings, &estimate);
     let view = EstimateView { plan, settings: job.settings.clone(), estimate, print };
     task.show(task.ctx.stamp(), Change::Estimate(Box::new(view)));
@@ -504,7 +519,7 @@ async fn settle_state(
     task.blocking(move |task| {
         match task.vault().set_run_state(id, state, error.as_deref()) {
             // Removed meanwhile.
-            Err(hearth_vault::StoreError::NotFound { .. }) => return Ok(()),
+            Err(StoreError::NotFound { .. }) => return Ok(()),
             other => other?,
         }
         let runs = read(task)?;
@@ -546,6 +561,9 @@ impl From<TuneError> for UserError {
         match error {
             TuneError::Base(error) => error.into(),
             TuneError::Adapter(error) => error.into(),
+            TuneError::BaseChanged => {
+                Self::input(message, "Put the file back as it was, and resume the run.")
+            }
             TuneError::Setting { .. } => Self::user(message, "Change the setting."),
             TuneError::NothingToLearn => {
                 Self::user(message, "Choose other documents or another template.")

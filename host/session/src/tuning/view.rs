@@ -165,7 +165,7 @@ pub struct AdapterView {
     pub loaded: bool,
     /// Whether conversations and plugins may use it.
     pub accepted: bool,
-    /// Documents, conversations and files it learnt from.
+    /// Documents, conversations and files it learnt from; 0 where that is unknown, for it was made elsewhere.
     pub sources: u64,
     /// Of these, those that read otherwise now.
     pub sources_changed: u64,
@@ -189,6 +189,8 @@ pub struct AdapterView {
 pub struct AdapterReport {
     /// Of the held-out examples, without it and with it.
     pub held_out: Option<(f32, f32)>,
+    /// The step that it is the adapter of, and how many there were: where the held-out examples cost more after that.
+    pub best_step: Option<(u32, u32)>,
     /// Of general text that has nothing to do with the user, without it and with it: how much it forgot.
     pub general: Option<(f32, f32)>,
     /// How firmly it remembers things it saw.

@@ -131,7 +131,10 @@ impl TuneObserver for Watcher<'_> {
             tokens_per_sec: report.tokens_per_sec,
             secs: before + since.elapsed().saturating_sub(self.waited).as_secs_f32(),
         };
-        Arc::make_mut(&mut self.shown.steps).push(step);
+        let steps = Arc::make_mut(&mut self.shown.steps);
+        // What is done again after an interruption is shown once.
+        steps.truncate(steps.partition_point(|known| known.step < step.step));
+        steps.push(step);
         self.shown.total_steps = Some(report.steps);
         self.shown.secs_left = Some(report.secs_left);
         self.fresh.push(step);

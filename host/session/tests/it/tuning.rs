@@ -11,10 +11,10 @@ use std::{
 use hearth_session::{
     AdapterChoice, AdapterId, Budget, Command, Conversations, DatasetId, DocumentQuery, ErrorKind,
     FakeBackend, FakeTuner, Power, Rating, Recipe, Reply, RunPlan, RunState, Session, Settings,
-    SourceFilter, Template, TuneCommand, TuneRules, TuneSettings, UserError, Wait,
+    SourceFilter, Template, TuneCommand, TuneRules, TuneSettings, UserError, View, Wait,
 };
 
-use crate::stage::{Setting, Stage, passphrase, run, until};
+use crate::stage::{DIGEST, Setting, Stage, passphrase, run, until};
 
 const EXAMPLES: &str = r#"{"messages": [{"role": "user", "content": "How do you sign a mail?"}, {"role": "assistant", "content": "With all the best from the harbour."}]}
 {"prompt": "The colour of the door is", "completion": " a rather loud green."}
@@ -368,7 +368,8 @@ fn adapters_go_out_and_come_in_and_merge() {
     let path = stage.dir.path().join("out.adapter");
     let format = hearth_session::AdapterFormat::Gguf;
     stage.tune(TuneCommand::ExportAdapter { adapter, format, path: path.clone() }).unwrap();
-    let import = TuneCommand::ImportAdapter { path, name: Some("Back".into()), base: None };
+    let import =
+        TuneCommand::ImportAdapter { path, name: Some("Back".into()), base: None, dataset: None };
     let Reply::Adapter(back) = stage.tune(import).unwrap() else { panic!() };
     let view = stage.view();
     let names: Vec<&str> = view.tuning.adapters.iter().map(|a| a.name.as_str()).collect();
@@ -387,6 +388,88 @@ fn adapters_go_out_and_come_in_and_merge() {
     assert!(over.message.contains("is the model"), "{over:?}");
     let merged = stage.view().models.models.iter().find(|m| m.id == Some(model)).unwrap().clone();
     assert!(!merged.public && merged.name.contains("Returned"), "{merged:?}");
+}
+
+#[test]
+fn what_an_adapter_from_elsewhere_learnt_is_named_or_unknown() {
+    let stage = Setting::default().open();
+    stage.ask();
+    let dataset = stage.examples();
+    let trained = stage.trained(&plan(dataset));
+    let path = stage.dir.path().join("out.adapter");
+    let format = hearth_session::AdapterFormat::Gguf;
+    stage
+        .tune(TuneCommand::ExportAdapter { adapter: trained, format, path: path.clone() })
+        .unwrap();
+    let import = |dataset| {
+        let import =
+            TuneCommand::ImportAdapter { path: path.clone(), name: None, base: None, dataset };
+        let Reply::Adapter(id) = stage.tune(import).unwrap() else { panic!() };
+        id
+    };
+    let (unknown, named) = (import(None), import(Some(dataset)));
+    let of = |id| {
+        let view = stage.view();
+        let found = view.tuning.adapters.iter().find(|adapter| adapter.id == id).unwrap();
+        (found.sources, found.sources_gone)
+    };
+    assert_eq!((of(unknown), of(named)), ((0, 0), (1, 0)));
+    let choice = AdapterChoice { adapter: named, strength: 1.0 };
+    let merged = stage.dir.path().join("merged.gguf");
+    let Reply::Model(model) =
+        stage.tune(TuneCommand::MergeAdapter { choice, path: merged }).unwrap()
+    else {
+        panic!()
+    };
+    let refused = stage.run(Command::MarkModel { model, public: true }).unwrap_err();
+    assert!(refused.message.contains("stays private"), "{refused:?}");
+    stage.tune(TuneCommand::RemoveDataset(dataset)).unwrap();
+    assert_eq!((of(unknown), of(named)), ((0, 0), (1, 1)));
+    let view = stage.view();
+    let model = view.models.models.iter().find(|known| known.id == Some(model)).unwrap();
+    assert_eq!(model.sources_gone, 1);
+}
+
+#[test]
+fn a_retired_adapter_is_used_no_more_by_what_is_being_said() {
+    let backend =
+        FakeBackend::new(|_| "word ".repeat(2000)).with_token_delay(Duration::from_millis(1));
+    let stage = Setting { backend, ..Setting::default() }.open();
+    let adapter = stage.trained(&plan(stage.examples()));
+    stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: true }).unwrap();
+    stage
+        .tune(TuneCommand::UseInConversation { conversation: None, adapters: once(adapter) })
+        .unwrap();
+    let ask = Command::Ask { conversation: None, text: "Hello".into(), attached: Vec::new() };
+    stage.handle.send(ask).unwrap();
+    let speaks = |view: &View| {
+        let open = view.conversation.as_ref();
+        open.and_then(|open| open.answering.as_ref()).is_some_and(|answer| answer.tokens > 0)
+    };
+    until(&stage.handle, "the model speaks", speaks);
+    stage.tune(TuneCommand::RetireAdapter(adapter)).unwrap();
+    until(&stage.handle, "it is stopped", |view| {
+        let open = view.conversation.as_ref();
+        open.is_some_and(|open| open.turns.last().is_some_and(|turn| turn.stopped))
+    });
+    let view = stage.view();
+    assert!(view.conversation.as_ref().unwrap().adapters.is_empty());
+    assert!(view.tuning.new_conversations.is_empty());
+    assert!(!view.tuning.adapters[0].accepted);
+}
+
+#[test]
+fn a_plugin_no_longer_gets_an_adapter_that_was_retired() {
+    let stage = Setting::default().open();
+    stage.ask();
+    let adapter = stage.trained(&plan(stage.examples()));
+    stage.tune(TuneCommand::AcceptAdapter { adapter, anyway: true }).unwrap();
+    let plugin = stage.install(DIGEST);
+    let choose = TuneCommand::UseInPlugin { plugin, adapters: once(adapter) };
+    stage.tune(choose).unwrap();
+    assert_eq!(stage.view().plugins[0].adapters, once(adapter));
+    stage.tune(TuneCommand::RetireAdapter(adapter)).unwrap();
+    assert!(stage.view().plugins[0].adapters.is_empty());
 }
 
 #[test]

@@ -213,3 +213,42 @@ fn choices_are_kept_in_order_and_go_with_the_adapter() {
     assert_eq!(vault.conversation_adapters(talk).unwrap(), [b]);
     assert!(vault.plugin_adapters(&plugin).unwrap().is_empty());
 }
+
+#[test]
+fn a_retired_adapter_is_chosen_by_nobody() {
+    let vault = Vault::in_memory().unwrap();
+    let (one, two) = (keep(&vault, &[], None), keep(&vault, &[], None));
+    vault.set_adapter_live(one, true).unwrap();
+    let talk = vault.new_conversation("x").unwrap();
+    let both = [one, two].map(|adapter| AdapterChoice { adapter, strength: 1.0 });
+    vault.set_conversation_adapters(talk, &both).unwrap();
+    assert_eq!(vault.conversations_with(one).unwrap(), [talk]);
+    vault.retire_adapter(one).unwrap();
+    assert_eq!(vault.conversation_adapters(talk).unwrap(), both[1..]);
+    assert!(vault.conversations_with(one).unwrap().is_empty());
+    assert!(!vault.adapter(one).unwrap().unwrap().live);
+    vault.remove_adapter(one).unwrap();
+    assert_eq!(vault.retire_adapter(one), Err(NO_ADAPTER));
+}
+
+#[test]
+fn a_model_that_an_adapter_was_put_into_keeps_its_sources() {
+    let vault = Vault::in_memory().unwrap();
+    let [a, b] = ["a", "b"].map(|text| document(&vault, text));
+    let (one, two) = (keep(&vault, &[a], None), keep(&vault, &[b], None));
+    let path = |name: &str| std::path::PathBuf::from(format!("/models/{name}.gguf"));
+    let first = vault.add_merged_model(&path("first"), "first", one, None).unwrap();
+    let second = vault.add_merged_model(&path("second"), "second", two, Some(first)).unwrap();
+    vault.remove_adapter(one).unwrap();
+    vault.delete_document(a).unwrap();
+    let of = |id| {
+        let models = vault.models().unwrap();
+        let model = models.into_iter().find(|model| model.id == id).unwrap();
+        (model.sources, model.sources_changed, model.sources_gone, model.public)
+    };
+    assert_eq!(of(first), (1, 0, 1, false));
+    assert_eq!(of(second), (2, 0, 1, false));
+    let gone = vault.add_merged_model(&path("third"), "third", one, None);
+    assert_eq!(gone, Err(NO_ADAPTER));
+    assert_eq!(vault.models().unwrap().len(), 2);
+}
