@@ -39,6 +39,9 @@ const WITHIN: &[c_long] = &[
     libc::SYS_rt_sigreturn,
     libc::SYS_sched_yield,
     libc::SYS_sigaltstack,
+    // `riscv_flush_icache`, which the crate of constants lacks.
+    #[cfg(target_arch = "riscv64")]
+    259,
 ];
 
 /// What the C library may ask and is not told.

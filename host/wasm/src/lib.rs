@@ -7,8 +7,9 @@
 //! 3. [`Runtime::start`] starts a `hearth-runner` with it, and [`RunnerProcess::invoke`] calls an export. What the guest
 //!    asks for comes to the caller's [`HostCalls`].
 //!
-//! Both programs are processes of their own with an empty environment, and everything they write is treated as hostile:
-//! frames are bounded, waiting ends, and a child that misbehaves is killed. This crate holds no private value and knows
+//! Both programs are processes of their own with an empty environment that shut themselves in, and where the system does not
+//! hold them as it must, they get no plugin. Everything they write is treated as hostile: frames are bounded and come in
+//! turns, waiting ends, and a child that misbehaves is killed. This crate holds no private value and knows
 //! no vault, no model and no wasm engine. Calls block; run them on a thread that may.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
