@@ -393,16 +393,57 @@ pub(crate) enum PluginVerb {
     List,
     /// Say what a component is and could do; nothing of it runs, no vault is needed.
     Inspect {
-        /// The component.
+        /// The component, as in `install`.
         file: PathBuf,
     },
-    /// Install a component. It may do nothing until granted.
+    /// Install a component: a file with its signature beside it, a folder of versions, or a reference to fetch. It may do
+    /// nothing until granted.
     Install {
-        /// The component.
+        /// A file, a folder, oci://HOST/NAME:TAG or https://…/index.json#ID.
         file: PathBuf,
         /// Only if it is the one of this hash, as told by `inspect`.
         #[arg(long, value_name = "BLAKE3")]
         hash: Option<String>,
+    },
+    /// Fetch newer versions from where plugins came from. Versions first seen less than a day ago are left for later,
+    /// unless a plugin is named.
+    Update {
+        /// Its id; all plugins if none is named.
+        plugin: Option<String>,
+        /// Only say what is to be had.
+        #[arg(long, conflicts_with = "plugin")]
+        check: bool,
+    },
+    /// Put the version that waits in place, after `list` has shown what it asks for.
+    Accept {
+        /// Its id.
+        plugin: String,
+        /// Let it read what the version before has stored, which could learn private text.
+        #[arg(long)]
+        keep_storage: bool,
+    },
+    /// Forget the version that waits.
+    Decline {
+        /// Its id.
+        plugin: String,
+    },
+    /// Go back to the version before, with what it was allowed and had stored.
+    Rollback {
+        /// Its id.
+        plugin: String,
+    },
+    /// Let plugins that nobody has signed be installed and run: for those who write them.
+    Developer {
+        /// Whether.
+        state: Switch,
+    },
+    /// Let a publisher's new key take the place of their old one, by their statement.
+    Trust {
+        /// The statement; its signature lies beside it.
+        file: PathBuf,
+        /// Only show what it says.
+        #[arg(long)]
+        check: bool,
     },
     /// Remove a plugin.
     Uninstall {
@@ -468,6 +509,15 @@ pub(crate) enum PluginVerb {
         /// Of this plugin alone.
         plugin: Option<String>,
     },
+}
+
+/// On or off.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// From now on.
+    On,
+    /// No longer.
+    Off,
 }
 
 #[derive(ClapArgs)]

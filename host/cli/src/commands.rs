@@ -10,6 +10,7 @@ mod library;
 mod models;
 mod panels;
 mod plugins;
+mod provenance;
 mod tune;
 mod vaults;
 

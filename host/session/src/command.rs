@@ -84,7 +84,8 @@ pub enum Command {
     /// Checks, compiles and records a component. It may do nothing until granted. An update keeps its grant, unless it asks
     /// for more: it waits then, with [`crate::Reply::UpdateWaits`].
     InstallPlugin {
-        /// The component: a file, or a folder with versions of one plugin.
+        /// The component: a file, a folder with versions of one plugin, or a reference such as
+        /// `oci://ghcr.io/example/digest:1.2.0` or `https://example.org/index.json#org.example.digest`, which is fetched.
         path: PathBuf,
         /// [`crate::PluginInspection::component_hash`] of what the user has seen and wants; another is refused.
         expected_hash: Option<String>,
@@ -112,6 +113,11 @@ pub enum Command {
     },
     /// Forgets the version that waits.
     DeclineUpdate(PluginId),
+    /// Asks where plugins came from whether there are other versions; answers [`crate::Reply::Updates`]. Nothing is
+    /// installed.
+    CheckPluginUpdates,
+    /// Installs what is now where a plugin came from.
+    UpdatePlugin(PluginId),
     /// Goes back to the version before, with its grant and its storage.
     RollBackPlugin(PluginId),
     /// Lets plugins that nobody has signed be installed and run, or no longer.

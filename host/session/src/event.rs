@@ -113,6 +113,8 @@ pub enum Reply {
     Installed(PluginId),
     /// An update asks for more than the user was asked about; see [`crate::ProvenanceView::waiting`].
     UpdateWaits(PluginId),
+    /// Versions that are to be had, and plugins that could not be asked about.
+    Updates(Vec<UpdateOffer>),
     /// A key hands over, or has handed over, to another.
     Rotation(Box<RotationView>),
     /// A run has ended and every value in its panels is settled.
@@ -158,6 +160,24 @@ pub struct PluginInspection {
     pub replaces: Option<String>,
     /// Who made it, what it changes, and what installing it would do.
     pub judgement: crate::Judgement,
+}
+
+/// Another version of a plugin, where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct UpdateOffer {
+    /// Which.
+    pub plugin: PluginId,
+    /// The installed version.
+    pub installed: String,
+    /// The version that is to be had.
+    pub offered: Option<String>,
+    /// Where.
+    pub origin: String,
+    /// It was first seen less than a day ago: until then only who asks for this plugin by name should take it. In seconds
+    /// since 1970.
+    pub held_until_secs: Option<i64>,
+    /// Why nothing is known of it.
+    pub error: Option<UserError>,
 }
 
 /// A publisher's word that one key takes the place of another.

@@ -238,6 +238,8 @@ impl EventLoop {
             | Command::GrantPlugin { .. }
             | Command::RevokePlugin(_)
             | Command::UninstallPlugin { .. }
+            | Command::CheckPluginUpdates
+            | Command::UpdatePlugin(_)
             | Command::AcceptUpdate { .. }
             | Command::DeclineUpdate(_)
             | Command::RollBackPlugin(_)

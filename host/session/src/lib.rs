@@ -38,14 +38,14 @@ mod view;
 
 // What is asked, heard and painted.
 pub use command::{Command, Ticket};
-pub use event::{ErrorKind, Event, PluginInspection, Reply, RotationView, UserError};
+pub use event::{ErrorKind, Event, PluginInspection, Reply, RotationView, UpdateOffer, UserError};
 pub use plugins::{
     InstallVerdict, Judgement, KeyStanding, LookAlike, PluginChange, SignatureView, StoredEntry,
 };
 pub use view::{
     ActivityView, Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView,
-    ModelsView, Notice, NoticeKind, PickView, PluginSum, PluginView, ProvenanceView, RevealView, ToolCallView,
-    VaultState, View, WaitingView,
+    ModelsView, Notice, NoticeKind, PickView, PluginSum, PluginView, ProvenanceView, RevealView,
+    ToolCallView, VaultState, View, WaitingView,
 };
 
 // Fine-tuning.

@@ -4,6 +4,7 @@ mod changes;
 mod install;
 mod judge;
 mod source;
+mod updates;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,7 @@ use crate::{
 pub use changes::PluginChange;
 pub(crate) use install::{developer_mode, install_bundled, make_ready};
 pub use judge::{InstallVerdict, Judgement, KeyStanding, LookAlike, SignatureView, StoredEntry};
+pub(crate) use source::LastFetched;
 
 /// Rows of the activity list.
 pub(crate) const ACTIVITY_ROWS: u32 = 500;
@@ -37,8 +39,18 @@ impl EventLoop {
             Command::InstallPlugin { path, expected_hash } => {
                 self.job(ticket, format!("Installing {}", path.display()));
                 self.blocking(ticket, move |task| {
-                    let offered = source::read(&path, &*task.ctx.config.runtime)?;
+                    let offered = offered(task, &path)?;
                     install::install(task, offered, expected_hash.as_deref())
+                });
+            }
+            Command::CheckPluginUpdates => {
+                self.job(ticket, "Looking for newer versions of plugins".to_owned());
+                self.blocking(ticket, updates::check);
+            }
+            Command::UpdatePlugin(plugin) => {
+                self.job(ticket, format!("Updating {plugin}"));
+                self.blocking(ticket, move |task| {
+                    updates::update(task, &plugin, &mut |done, total| task.fetched(done, total))
                 });
             }
             Command::AcceptUpdate { plugin, keep_storage } => {
@@ -98,8 +110,11 @@ impl EventLoop {
     }
 
     pub(crate) fn inspect_plugin(&mut self, ticket: Ticket, path: PathBuf) {
-        self.beside(ticket, move |ctx, room, _cancel| {
-            inspect(ctx, room, &path).map(|found| Reply::Inspection(Box::new(found)))
+        if source::reference(&path).is_some() {
+            self.job(ticket, format!("Fetching {}", path.display()));
+        }
+        self.beside(ticket, move |ctx, room, cancel| {
+            inspect(ctx, room, &path, cancel).map(|found| Reply::Inspection(Box::new(found)))
         });
     }
 
@@ -362,9 +377,13 @@ fn inspect(
     ctx: &Arc<Ctx>,
     room: Option<&Room>,
     path: &Path,
+    cancel: &Cancel,
 ) -> Result<PluginInspection, UserError> {
-    let examined =
-        install::examine(source::read(path, &*ctx.config.runtime)?, &*ctx.config.runtime)?;
+    let offered = match source::reference(path) {
+        Some(text) => source::fetch(text, &ctx.last_fetched, cancel, &mut |_done, _total| {})?,
+        None => source::read(path, &*ctx.config.runtime)?,
+    };
+    let examined = install::examine(offered, &*ctx.config.runtime)?;
     let known = match room {
         Some(room) => {
             let task = Task {
@@ -380,16 +399,29 @@ fn inspect(
     };
     let judgement = judge::judge(&examined.candidate(), &known);
     let install::Examined { offered, found, .. } = examined;
+    let path = offered.path.clone();
+    ctx.last_fetched.keep(offered);
     Ok(PluginInspection {
         manifest: found.manifest,
         imports: found.imports,
         sealed: found.sealed,
         component_hash: found.component_hash,
         size_bytes: found.size_bytes,
-        path: offered.path,
+        path,
         replaces: known.installed.map(|installed| installed.record.version),
         judgement,
     })
+}
+
+/// A component that is to be installed.
+fn offered(task: &Task, path: &Path) -> Result<source::Offered, UserError> {
+    match source::reference(path) {
+        Some(text) => {
+            let last = &task.ctx.last_fetched;
+            source::fetch(text, last, &task.cancel, &mut |done, total| task.fetched(done, total))
+        }
+        None => source::read(path, &*task.ctx.config.runtime),
+    }
 }
 
 /// Where an installed plugin comes from, and where it could go.

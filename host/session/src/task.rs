@@ -20,6 +20,7 @@ use crate::{
     cancel::Cancel,
     events::Hub,
     msg::{Change, Epoch, Msg, Stamp},
+    plugins::LastFetched,
     tuning::{AtHand, Fingerprints},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Ctx {
     pub(crate) model_door: tokio::sync::Mutex<()>,
     /// Held while a plugin is put in place, granted or removed: a grant is for the one whose manifest was read.
     plugin_door: Mutex<()>,
+    /// The plugin that was last fetched to be looked at.
+    pub(crate) last_fetched: LastFetched,
     /// How many loads of a model are under way.
     loads: watch::Sender<usize>,
     /// Trains adapters.
@@ -71,6 +74,7 @@ impl Ctx {
             door: tokio::sync::Mutex::default(),
             model_door: tokio::sync::Mutex::default(),
             plugin_door: Mutex::default(),
+            last_fetched: LastFetched::default(),
             model_when_asked: AtomicBool::new(false),
             loads: watch::Sender::new(0),
         }
@@ -242,6 +246,13 @@ impl Task {
         if let Err(error) = self.vault().audit(&row) {
             tracing::warn!(%error, "an activity row could not be written");
         }
+    }
+
+    /// Shows how much of a download is there.
+    pub(crate) fn fetched(&self, done_bytes: u64, total_bytes: u64) {
+        let share = (total_bytes > 0).then(|| done_bytes as f32 / total_bytes as f32);
+        let detail = format!("{} of {} KiB", done_bytes >> 10, total_bytes >> 10);
+        self.show(self.ctx.stamp(), Change::Job(self.ticket, share, detail));
     }
 
     /// Where the files of installed components lie.

@@ -4,6 +4,10 @@
 
 #[path = "it/chat.rs"]
 mod chat;
+#[path = "it/fetched.rs"]
+mod fetched;
+#[path = "it/install.rs"]
+mod install;
 #[path = "it/library.rs"]
 mod library;
 #[path = "it/life.rs"]

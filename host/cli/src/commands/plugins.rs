@@ -11,7 +11,10 @@ use hearth_session::{
 };
 use serde_json::json;
 
-use super::panels::{self, RunWishes};
+use super::{
+    panels::{self, RunWishes},
+    provenance,
+};
 use crate::{
     args::PluginVerb,
     render::{Out, day},
@@ -27,6 +30,9 @@ pub(crate) fn run(verb: PluginVerb, opener: &Opener, out: Out) -> Outcome {
             }
             Ok(())
         }
+        PluginVerb::Trust { file, check: true } => {
+            provenance::show_rotation(&opener.locked()?, file, out)
+        }
         verb => installed(verb, &opener.unlocked()?, out),
     }
 }
@@ -41,6 +47,12 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
             }
         }
         PluginVerb::Install { file, hash } => install(shell, file, hash, out)?,
+        verb @ (PluginVerb::Update { .. }
+        | PluginVerb::Accept { .. }
+        | PluginVerb::Decline { .. }
+        | PluginVerb::Rollback { .. }
+        | PluginVerb::Developer { .. }
+        | PluginVerb::Trust { .. }) => provenance::run(verb, shell, out)?,
         PluginVerb::Uninstall { plugin, keep_saved } => {
             let id = shell.plugin(&plugin)?.id;
             shell.run(Command::UninstallPlugin { plugin: id.clone(), keep_saved })?;
@@ -82,14 +94,25 @@ fn install(shell: &Shell, path: PathBuf, hash: Option<String>, out: Out) -> Outc
         return Ok(());
     };
     let expected_hash = Some(hash.unwrap_or_else(|| found.component_hash.clone()));
-    if let Reply::Installed(id) = shell.run(Command::InstallPlugin { path, expected_hash })? {
-        out.result(
-            json!({"installed": id, "inspection": found}),
+    let words = inspection_words(&found);
+    match shell.run(Command::InstallPlugin { path, expected_hash })? {
+        Reply::Installed(id) => {
+            let granted = shell.plugin(id.as_str())?.grant.is_some();
+            let what = if granted {
+                format!("Installed {id}. What you allowed it stays.")
+            } else {
+                format!("Installed {id}. It may do nothing until `hearth plugin grant {id}`.")
+            };
+            out.result(json!({"installed": id, "inspection": found}), format!("{words}\n{what}"));
+        }
+        Reply::UpdateWaits(id) => out.result(
+            json!({"waits": id, "inspection": found}),
             format!(
-                "{}\nInstalled {id}. It may do nothing until `hearth plugin grant {id}`.",
-                inspection_words(&found)
+                "{words}\nThis version asks for more, so it waits and the one before goes on.\n\
+                 Take it with `hearth plugin accept {id}`, or leave it with `hearth plugin decline {id}`."
             ),
-        );
+        ),
+        _ => {}
     }
     Ok(())
 }
@@ -242,6 +265,7 @@ fn plugin_json(plugin: &PluginView) -> serde_json::Value {
     json!({
         "id": plugin.id, "manifest": *plugin.manifest, "sealed": plugin.sealed,
         "bundled": plugin.bundled, "grant": plugin.grant, "suspended": plugin.suspended,
+        "provenance": provenance::json(&plugin.provenance),
     })
 }
 
@@ -252,6 +276,7 @@ fn plugin_words(plugin: &PluginView) -> String {
         words.push_str("  [sealed: it cannot learn private text]");
     }
     words.push_str(&format!("\n  {}", manifest.description));
+    words.push_str(&provenance::plugin_words(&plugin.provenance));
     for command in &manifest.commands {
         words.push_str(&format!("\n  runs    {}: {}", command.id, command.title));
     }
@@ -288,11 +313,10 @@ fn inspection_words(found: &PluginInspection) -> String {
     } else {
         "NOT sealed: it can ask to learn private text"
     };
-    let replaces =
-        found.replaces.as_ref().map_or(String::new(), |v| format!("\nwould replace version {v}"));
+    let judgement = provenance::judgement_words(found);
     format!(
         "The plugin claims:\n  {} {} ({})\n  {}\n  runs: {}\n  asks for: {}\n  slots: {}\nRead off the binary:\n  {sealed}\n  \
-         imports: {}\n  {} bytes, BLAKE3 {}{replaces}",
+         imports: {}\n  {} bytes, BLAKE3 {}\n{judgement}",
         manifest.name,
         manifest.version,
         manifest.id,

@@ -76,10 +76,11 @@ pub struct StoredEntry {
 }
 
 /// What installing a component would do.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum InstallVerdict {
     /// It is new, or takes over nothing from the one it replaces.
+    #[default]
     Install,
     /// It is installed already.
     Same,
@@ -92,7 +93,7 @@ pub enum InstallVerdict {
 }
 
 /// What is known of a component from its signature and what is installed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Judgement {
     /// Who made it.
     pub signature: SignatureView,

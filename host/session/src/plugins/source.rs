@@ -1,16 +1,19 @@
-//! Where components come from: a file with its signature beside it, or a folder of versions. Sizes are checked before
-//! anything is read into memory.
+//! Where components come from: a file with its signature beside it, a folder of versions, or a reference to fetch. Sizes
+//! are checked before anything is read into memory.
 
 use std::{
     ffi::OsStr,
     fs::File,
     io::{self, Read},
+    ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
+use hearth_registry::{FetchError, Fetched, Limits, Reference, Registry};
 use hearth_wasm::{Inspection, MAX_COMPONENT_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX};
 
-use crate::{GuestRuntime, UserError, errors::file_error};
+use crate::{GuestRuntime, UserError, cancel::Cancel, errors::file_error};
 
 /// Most components in one folder.
 const MAX_IN_FOLDER: usize = 64;
@@ -23,6 +26,63 @@ pub(crate) struct Offered {
     pub(crate) path: PathBuf,
     /// What to ask for newer versions of it: the path or reference that the user named.
     pub(crate) origin: String,
+}
+
+/// Told how many bytes were fetched, and of how many.
+pub(crate) type OnFetch<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
+
+/// What was last fetched to be looked at, so that it need not be fetched again to be installed.
+#[derive(Default)]
+pub(crate) struct LastFetched(Mutex<Option<(String, Fetched)>>);
+
+impl LastFetched {
+    fn take(&self, reference: &str) -> Option<Fetched> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.take_if(|(of, _)| of == reference).map(|(_, fetched)| fetched)
+    }
+
+    /// Keeps what was offered for when it is installed.
+    pub(crate) fn keep(&self, offered: Offered) {
+        if Reference::is_meant(&offered.origin) {
+            let Offered { component, signature, origin, .. } = offered;
+            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some((origin, Fetched { component, signature }));
+        }
+    }
+}
+
+/// What a path means, if it is a reference to fetch.
+pub(crate) fn reference(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| Reference::is_meant(text))
+}
+
+/// What fetches.
+pub(crate) fn registry() -> Registry {
+    Registry::new(Limits {
+        component_bytes: MAX_COMPONENT_BYTES,
+        signature_bytes: MAX_SIGNATURE_BYTES,
+    })
+}
+
+/// Fetches a component that the user has just asked for.
+pub(crate) fn fetch(
+    text: &str,
+    last: &LastFetched,
+    cancel: &Cancel,
+    on_fetch: OnFetch<'_>,
+) -> Result<Offered, UserError> {
+    let reference: Reference = text.parse()?;
+    let fetched = match last.take(&reference.to_string()) {
+        Some(fetched) => fetched,
+        None => registry().fetch(&reference, &mut |done, total| {
+            on_fetch(done, total);
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?,
+    };
+    let Fetched { component, signature } = fetched;
+    // Named as it was asked for, so that it can be asked for again.
+    let (path, origin) = (PathBuf::from(text), reference.to_string());
+    Ok(Offered { component, signature, path, origin })
 }
 
 /// Reads a component: the file, or the highest version in a folder.
@@ -139,4 +199,30 @@ fn components_in(dir: &Path) -> Result<Vec<PathBuf>, UserError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+impl From<FetchError> for UserError {
+    fn from(error: FetchError) -> Self {
+        let message = crate::errors::sentence(&error.to_string());
+        match error {
+            FetchError::Reference { .. } => Self::user(
+                message,
+                "As in oci://ghcr.io/example/mail-digest:1.2.0 or https://example.org/index.json#org.example.mail-digest.",
+            ),
+            FetchError::NotAllowed { .. } => {
+                Self::user(message, "What comes in the clear can be changed on its way.")
+            }
+            FetchError::NoAnswer { .. } => {
+                Self::system(message, "Check the address and the connection, and try again.")
+            }
+            FetchError::Status { .. } | FetchError::NotListed { .. } => {
+                Self::user(message, "Check the name and the version.")
+            }
+            FetchError::Cancelled => Self::cancelled("The download was stopped."),
+            FetchError::Digest { .. } => {
+                Self::input(message, "Nothing of it was kept. Do not trust this place.")
+            }
+            _ => Self::input(message, "Tell whoever keeps this place."),
+        }
+    }
 }

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wasmtime", &["hearth-runner", "hearth-compiler"]),
     ("egui", &["hearth-gui"]),
     ("eframe", &["hearth-gui"]),
+    ("ureq", &["hearth-registry"]),
     ("clap", &["hearth-bench", "hearth-cli", "hearth-starter", "hearth-xtask"]),
 ];
 
@@ -89,6 +90,44 @@ fn heavy_libraries_stand_in_one_room() {
         }
     }
     assert_eq!(found.len(), ROOMS.len(), "a library of the table is used by nobody");
+}
+
+/// Libraries that speak to a network, and what they are made of.
+const NETWORK: &[&str] = &[
+    "attohttpc",
+    "curl",
+    "hyper",
+    "isahc",
+    "mio",
+    "minreq",
+    "native-tls",
+    "oci-client",
+    "quinn",
+    "reqwest",
+    "rustls",
+    "socket2",
+    "tungstenite",
+    "ureq",
+];
+
+#[test]
+fn one_crate_alone_can_speak_to_a_network() {
+    let metadata = metadata();
+    for package in metadata.packages.iter().filter(|p| p.name.as_str() != "hearth-registry") {
+        for needed in &package.dependencies {
+            let name = needed.name.as_str();
+            assert!(!NETWORK.contains(&name), "{} depends on {name}", package.name);
+            let sockets = needed.features.iter().any(|f| f == "net" || f == "full");
+            assert!(!(name == "tokio" && sockets), "{} takes tokio with sockets", package.name);
+        }
+    }
+    let users: Vec<&str> = metadata
+        .packages
+        .iter()
+        .filter(|package| needs(package).contains("hearth-registry"))
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(users, ["hearth-session"], "what the user asks for goes through the session");
 }
 
 #[test]

@@ -77,6 +77,24 @@ fn unsafe_code_stands_in_its_rooms_alone() {
 }
 
 #[test]
+fn sockets_stand_in_the_registry_alone() {
+    let words = [
+        ["std::", "net"].concat(),
+        ["tokio::", "net"].concat(),
+        ["Tcp", "Stream"].concat(),
+        ["Udp", "Socket"].concat(),
+        ["Unix", "Stream"].concat(),
+    ];
+    let strays = offenders(|path, text| {
+        // Tests attack, and measurements ask other engines on this machine.
+        let beside = path.components().any(|part| part.as_os_str() == "tests");
+        let registry = path.starts_with("host/registry");
+        !beside && !registry && words.iter().any(|word| text.contains(word.as_str()))
+    });
+    assert!(strays.is_empty(), "{strays:?}");
+}
+
+#[test]
 fn the_gui_knows_the_assembly_in_main_alone() {
     let word = ["hearth", "_app"].concat();
     let strays = offenders(|path, text| {
