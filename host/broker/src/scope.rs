@@ -1,9 +1,6 @@
 //! What stays the same throughout one run.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use hearth_base::{Grant, Label, Manifest, PluginId, RunId, Source, Weights};
 use hearth_engine_api::AdapterUse;
@@ -31,8 +28,6 @@ pub(crate) struct Scope {
     pub(crate) day: Day,
     /// Whether it began by the user's gesture in one of its panels.
     pub(crate) in_panel: bool,
-    /// What the values depended on that there was no room for.
-    without_room: Mutex<Label>,
     stopped: AtomicBool,
     /// Bytes of its values that are there.
     bytes: AtomicUsize,
@@ -80,7 +75,6 @@ impl Scope {
             personal,
             day,
             in_panel,
-            without_room: Mutex::default(),
             stopped: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             operations: AtomicU32::new(0),
@@ -117,17 +111,6 @@ impl Scope {
             self.release(bytes);
         }
         fits
-    }
-
-    /// Notes what a value depended on that there was no room for: its label goes with it, and yet that it failed depends on
-    /// all of this.
-    pub(crate) fn note_without_room(&self, label: &Label) {
-        self.without_room.lock().unwrap_or_else(PoisonError::into_inner).join(label);
-    }
-
-    /// What was noted so.
-    pub(crate) fn without_room(&self) -> Label {
-        self.without_room.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives the room of a value back.

@@ -136,6 +136,36 @@ fn large_labels_take_room() {
 }
 
 #[test]
+fn a_choice_for_which_there_is_no_room_ends_the_run() {
+    let world = small_world();
+    let mut record = world.vault.plugin(&world.plugin).unwrap().unwrap();
+    record.manifest = record.manifest.replace("bits-per-day = 1", "bits-per-day = 8");
+    world.vault.put_plugin(&record).unwrap();
+    world.regrant(|grant| grant.choice_bits_per_day = 8);
+    let mut client = world.go();
+    let mut handle = |call| match client.call(call) {
+        Ok(Answer::Handle(handle)) => handle,
+        other => panic!("{other:?}"),
+    };
+    let collection = handle(granted());
+    // None of what fills the room has a part in the choice, and that it failed would tell of all of it.
+    let join = |n: usize| HostCall::CollectionJoin { collection, separator: n.to_string() };
+    let all: Vec<Node> = (0..80).map(|n| Node::Value(handle(join(n)))).collect();
+    let text = handle(HostCall::TextLiteral("x".repeat(64 << 10)));
+    let whole = handle(HostCall::TextConcat(vec![text; 20]));
+    let prompt = guests::user(vec![hearth_base::Part::Value(whole)]);
+    let answer = hearth_base::Schema::Boolean;
+    let choice = handle(HostCall::Decide { prompt, answer });
+    client.call(HostCall::PanelShow { panel: "main".into(), nodes: all }).unwrap();
+    world.settled();
+    let refused = Err(hearth_base::GuestError::Refused);
+    assert_eq!(client.call(HostCall::RevealChoice(choice)), refused);
+    assert_eq!(client.call(HostCall::Remaining), refused);
+    client.finish(RunEnd::Returned(Ok(())));
+    assert!(world.vault.plugin(&world.plugin).unwrap().unwrap().suspended.is_some());
+}
+
+#[test]
 fn a_large_label_is_shared_by_all_that_is_made_with_it() {
     let world = small_world();
     let (reasons, count) = failures(&world, |call| {

@@ -176,14 +176,14 @@ fn given(told: Option<Arc<str>>) -> HostReply {
 /// The value, and the label of all that what is known of it depends on.
 async fn looked_at(node: &Arc<Node>, inner: &Arc<Inner>) -> Result<(Arc<Outcome>, Label), Fault> {
     let outcome = node.resolve(inner).await;
-    let mut label = outcome.flow.label();
     match &outcome.value {
-        // What there was no room for lost its own label.
-        Err(Fault::TooMuch { .. }) => label.join(&node.scope.without_room()),
-        Err(fault) if fault.is_final() => return Err(fault.clone()),
-        _ => {}
+        // Such a fault has no label of its own: it may come of whatever else the run has made.
+        Err(fault) if fault.is_final() => Err(fault.clone()),
+        _ => {
+            let label = outcome.flow.label();
+            Ok((outcome, label))
+        }
     }
-    Ok((outcome, label))
 }
 
 /// Waits for the next moment at which an answer may go out.

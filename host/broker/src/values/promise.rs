@@ -119,7 +119,6 @@ async fn compute(node: &Arc<Node>, inner: &Arc<Inner>) -> Arc<Outcome> {
     let bytes = value.as_ref().map_or(0, Value::bytes).saturating_add(flow.bytes());
     if !node.take_room(bytes, limit_bytes) {
         // Nothing may pass over this fault, so nothing depends on what it depends on, for which there is no room.
-        node.scope.note_without_room(&flow.label());
         (value, flow) = (Err(Fault::TooMuch { limit_bytes }), Flow::default());
     }
     inner.panels_changed();
