@@ -66,13 +66,13 @@ pub use plugins::{
 pub use schedules::{ScheduleRecord, ToolMode};
 pub use usage::{DayUsage, PluginUsage, RunUsage};
 
-// Fine-tuning.
-pub use adapters::{AdapterBytes, AdapterChoice, AdapterRecord, NewAdapter};
-pub use datasets::{DatasetRecord, ExampleTextRecord};
 // What plugins have learnt.
 pub use accounts::{AccountKey, AccountKind, Settlement};
 pub use lineage::Sources;
 
+// Fine-tuning.
+pub use adapters::{AdapterBytes, AdapterChoice, AdapterRecord, NewAdapter};
+pub use datasets::{DatasetRecord, ExampleTextRecord};
 pub use runs::{KeptCheckpoint, NewTuneRun, RunState, TuneRunRecord, TuneStep};
 pub use sources::{LearntFrom, SourceChange};
 
