@@ -12,11 +12,6 @@ use super::{
 use crate::documents::{from_json, to_json_sql};
 use crate::{StoreError, Vault};
 
-/// The account that all unsigned plugins share.
-const UNSIGNED_ACCOUNT: &str = "unsigned";
-/// Longest row of keys, each in place of the one before, that is followed.
-const MAX_ROTATIONS: usize = 64;
-
 /// Which version of a plugin, other than the one that runs.
 #[derive(Clone, Copy)]
 enum State {
@@ -85,34 +80,6 @@ impl Vault {
                     Ok(Provenance { publisher: row.get(0)?, origin: row.get(1)? })
                 })
                 .optional()
-        })
-    }
-
-    /// Under which name a plugin's publisher has its accounts: the first of the keys that took one another's place, or
-    /// one name for all that are unsigned.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn publisher_account(&self, id: &PluginId) -> Result<String, StoreError> {
-        let provenance = self.provenance(id)?.unwrap_or_default();
-        if provenance.publisher.is_empty() {
-            return Ok(UNSIGNED_ACCOUNT.to_owned());
-        }
-        self.read("follow a publisher's keys", |connection| {
-            let mut key = provenance.publisher;
-            for _ in 0..MAX_ROTATIONS {
-                let sql = "SELECT key FROM publishers WHERE replaced_by = ?1
-                           ORDER BY first_seen_secs, key LIMIT 1";
-                let before: Option<String> = connection
-                    .prepare_cached(sql)?
-                    .query_row([&key], |row| row.get(0))
-                    .optional()?;
-                match before {
-                    Some(before) => key = before,
-                    None => break,
-                }
-            }
-            Ok(key)
         })
     }
 

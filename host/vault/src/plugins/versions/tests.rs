@@ -216,33 +216,26 @@ fn one_version_waits_and_is_dropped() {
 }
 
 #[test]
-fn keys_hand_over_and_keep_their_account() {
+fn keys_hand_over_for_all_that_is_bound_to_them() {
     let vault = with_belongings();
-    assert_eq!(vault.publisher_account(&id()).unwrap(), KEY);
     assert_eq!(vault.rotate_publisher(KEY, "RWnew", 7).unwrap(), 1);
     assert_eq!(vault.rotate_publisher("RWnew", "RWnewer", 8).unwrap(), 1);
+    assert_eq!(vault.rotate_publisher("RWother", "RWanother", 8).unwrap(), 0);
     assert_eq!(vault.binding(&id()).unwrap().unwrap().publisher, "RWnewer");
     let known = vault.publishers().unwrap();
     let keys: Vec<_> = known.iter().map(|p| (p.key.as_str(), p.replaced_by.as_deref())).collect();
-    assert_eq!(keys, [(KEY, Some("RWnew")), ("RWnew", Some("RWnewer")), ("RWnewer", None)]);
-    let successor = record("2.0.0", true);
-    let provenance = Provenance { publisher: "RWnewer".into(), origin: String::new() };
-    let binding = vault.binding(&id()).unwrap().unwrap();
-    let new = Installation { record: &successor, provenance: &provenance, binding: &binding };
-    vault.replace_plugin(&new, |_, _| Heritage::state()).unwrap();
-    assert_eq!(vault.publisher_account(&id()).unwrap(), KEY, "a new key is no new budget");
-    // A circle, as it should never be, still ends.
-    vault.rotate_publisher("RWnewer", KEY, 9).unwrap();
-    vault.publisher_account(&id()).unwrap();
-}
-
-#[test]
-fn unsigned_plugins_share_an_account() {
-    let vault = Vault::in_memory().unwrap();
-    vault.put_plugin(&record("1.0.0", true)).unwrap();
-    assert_eq!(vault.publisher_account(&id()).unwrap(), "unsigned");
-    let absent = PluginId::new("org.example.absent").unwrap();
-    assert_eq!(vault.publisher_account(&absent).unwrap(), "unsigned");
+    assert_eq!(
+        keys,
+        [
+            ("RWanother", None),
+            (KEY, Some("RWnew")),
+            ("RWnew", Some("RWnewer")),
+            ("RWnewer", None),
+            ("RWother", Some("RWanother"))
+        ]
+    );
+    // Which key the installed file is signed with is as it was.
+    assert_eq!(vault.provenance(&id()).unwrap().unwrap().publisher, KEY);
 }
 
 #[test]
