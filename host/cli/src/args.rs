@@ -9,6 +9,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use hearth_app::inspection::{KvFormat, TextRole};
 use hearth_session::{Capability, DocumentKind};
 
+use crate::commands::Reveal;
+
 pub(crate) use authoring::AuthorVerb;
 pub(crate) use tune::{
     AdapterVerb, Chats, DatasetArgs, DatasetVerb, PlanArgs, TemplateKind, TuneVerb,
@@ -495,6 +497,14 @@ pub(crate) enum PluginVerb {
         /// Save every result as a document.
         #[arg(long)]
         save: bool,
+        /// What to say where it wants to learn a text, instead of being asked; without a terminal it is no.
+        #[arg(long, value_name = "ANSWER")]
+        reveal: Option<Reveal>,
+    },
+    /// Let a plugin hear more of what you press and pick today, once it has heard all that it may.
+    Gestures {
+        /// Its id.
+        plugin: String,
     },
     /// Show a plugin's settings, or change one.
     Settings {

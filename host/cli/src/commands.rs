@@ -11,8 +11,11 @@ mod models;
 mod panels;
 mod plugins;
 mod provenance;
+mod reveals;
 mod tune;
 mod vaults;
+
+pub(crate) use reveals::Reveal;
 
 use crate::{
     args::{Args, ModelVerb, PluginVerb, Verb},

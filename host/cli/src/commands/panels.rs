@@ -8,6 +8,7 @@ use hearth_session::{
 };
 use serde_json::json;
 
+use super::reveals::{self, Reveal};
 use crate::{
     render::{Out, note, plain, prompt},
     shell::{Failure, Outcome, Shell},
@@ -20,6 +21,8 @@ pub(crate) struct RunWishes {
     pub(crate) pick: Vec<DocumentId>,
     /// Save every result.
     pub(crate) save: bool,
+    /// What is said to a plugin that wants to learn a text; asked for where nothing is said.
+    pub(crate) reveal: Option<Reveal>,
 }
 
 /// Runs a command of a plugin, printing its panels as they fill.
@@ -39,6 +42,7 @@ pub(crate) fn run(
         Event::PanelsChanged => {
             let view = shell.view();
             answer_questions(shell, &view, wishes, &mut answered);
+            reveals::answer(shell, &view, wishes.reveal, &mut answered);
             printer.print(&view);
         }
         Event::RunProgress { percent, message, .. } => {

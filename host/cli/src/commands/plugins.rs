@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     panels::{self, RunWishes},
     provenance,
+    reveals,
 };
 use crate::{
     args::PluginVerb,
@@ -71,7 +72,7 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
             shell.run(Command::ResumePlugin(id.clone()))?;
             out.result(json!({"resumed": id}), format!("{id} may run again."));
         }
-        PluginVerb::Run { plugin, command, document, input, pick, save } => {
+        PluginVerb::Run { plugin, command, document, input, pick, save, reveal } => {
             let plugin = shell.plugin(&plugin)?;
             let command = Command::RunPlugin {
                 plugin: plugin.id.clone(),
@@ -79,9 +80,11 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
                 focus: document.map(DocumentId),
                 input,
             };
-            let wishes = RunWishes { pick: pick.into_iter().map(DocumentId).collect(), save };
+            let pick = pick.into_iter().map(DocumentId).collect();
+            let wishes = RunWishes { pick, save, reveal };
             panels::run(shell, &plugin.id, command, &wishes, out)?;
         }
+        PluginVerb::Gestures { plugin } => reveals::allow_gestures(shell, &plugin, out)?,
         PluginVerb::Settings { plugin, set } => settings(shell, &plugin, &set, out)?,
         PluginVerb::Activity { plugin } => activity(shell, plugin.as_deref(), out)?,
     }
@@ -248,7 +251,12 @@ fn activity(shell: &Shell, plugin: Option<&str>, out: Out) -> Outcome {
         Some(plugin) => Some(shell.plugin(plugin)?.id),
         None => None,
     };
-    for row in shell.view().activity.iter() {
+    let view = shell.view();
+    let shown = view.plugins.iter().filter(|p| only.as_ref().is_none_or(|only| p.id == *only));
+    for plugin in shown.filter(|plugin| !plugin.sealed) {
+        out.text(format!("{}: {}", plugin.id, reveals::standing_words(plugin)));
+    }
+    for row in view.activity.iter() {
         if only.is_some() && row.plugin != only {
             continue;
         }
@@ -266,6 +274,7 @@ fn plugin_json(plugin: &PluginView) -> serde_json::Value {
         "id": plugin.id, "manifest": *plugin.manifest, "sealed": plugin.sealed,
         "bundled": plugin.bundled, "grant": plugin.grant, "suspended": plugin.suspended,
         "provenance": provenance::json(&plugin.provenance),
+        "standing": reveals::standing_json(&plugin.standing),
     })
 }
 
@@ -295,6 +304,11 @@ fn plugin_words(plugin: &PluginView) -> String {
         format!("{}{}", power_words(&grant.capabilities), slots.concat())
     });
     words.push_str(&format!("\n  granted {granted}"));
+    if !plugin.sealed {
+        let bits = plugin.grant.as_ref().map_or(0, |grant| grant.choice_bits_per_day);
+        let standing = reveals::standing_words(plugin);
+        words.push_str(&format!("\n  may learn {bits} bits of choices a day: {standing}"));
+    }
     if let Some(why) = &plugin.suspended {
         words.push_str(&format!("\n  SUSPENDED: {why}"));
     }
