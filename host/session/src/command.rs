@@ -9,7 +9,7 @@ use hearth_broker::{PanelKey, ValueId};
 use hearth_engine_api::LoadOptions;
 use hearth_vault::{DocumentQuery, Passphrase, ToolMode};
 
-use crate::TuneCommand;
+use crate::{TryWhat, TuneCommand};
 
 /// Names one command sent, for its events and for cancelling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -206,6 +206,20 @@ pub enum Command {
     /// Runs the schedules that are due, and ends when they have run; for shells that come for one command, in whose
     /// sessions none runs by itself.
     RunDueSchedules,
+    /// Runs a command of a plugin on invented data, in a vault in memory where all that it asks for is granted. Fills
+    /// [`crate::View::trial`]; nothing is kept.
+    TryPlugin {
+        /// Which.
+        what: TryWhat,
+        /// The command's id. One that works on a document gets the newest fitting one.
+        command: String,
+        /// Words, for commands that ask for some.
+        input: Option<String>,
+        /// The folder of invented data: mail in `mail`, notes in `notes` and source files in `code`, or just files.
+        data: PathBuf,
+    },
+    /// Ends a trial, and empties [`crate::View::trial`].
+    CloseTrial,
     /// Fills [`crate::View::plugin_activity`]: of one plugin, or of all.
     OpenActivity(Option<PluginId>),
     /// Empties [`crate::View::plugin_activity`].

@@ -263,6 +263,7 @@ impl EventLoop {
             Command::SetSchedule { .. } | Command::RunDueSchedules => {
                 self.schedule_command(ticket, command);
             }
+            Command::TryPlugin { .. } | Command::CloseTrial => self.trial_command(ticket, command),
             Command::OpenActivity(_) | Command::CloseActivity => {
                 self.activity_command(ticket, command);
             }
@@ -412,6 +413,10 @@ impl EventLoop {
             Change::Conversations(heads) => view.conversations = Arc::new(heads),
             Change::Tools(modes) => view.tools = Arc::new(modes),
             Change::Schedules(schedules) => view.schedules = Arc::new(schedules),
+            Change::Trial(trial) => {
+                view.trial = trial.map(|trial| Arc::new(*trial));
+                self.outbox.push(Event::PanelsChanged);
+            }
             Change::PluginActivity(activity) => {
                 view.plugin_activity = activity.map(|activity| Arc::new(*activity));
             }

@@ -32,6 +32,7 @@ mod runs;
 mod schedules;
 mod task;
 mod tools;
+mod trial;
 mod tuning;
 mod vaults;
 mod view;
@@ -45,8 +46,11 @@ pub use plugins::{
 pub use view::{
     ActivityView, Answering, ConversationView, JobView, LibraryView, LoadedModel, ModelView,
     ModelsView, Notice, NoticeKind, PickView, PluginSum, PluginView, ProvenanceView, RevealView,
-    ToolCallView, VaultState, View, WaitingView,
+    ToolCallView, TrialView, VaultState, View, WaitingView,
 };
+
+// Trying plugins.
+pub use trial::TryWhat;
 
 // Fine-tuning.
 pub use tuning::{

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 use crate::{
     ActivityView, AdapterView, Answering, Command, ComparisonView, ConversationView, DatasetView,
     EstimateView, LibraryView, ModelView, NoticeKind, PluginView, PreviewView, Reply, RunView,
-    Ticket, ToolCallView, TuneRules, UserError, event_loop::PickAnswer, task::Room, tools,
+    Ticket, ToolCallView, TrialView, TuneRules, UserError, event_loop::PickAnswer, task::Room,
+    tools,
 };
 
 /// Counts openings of the vault: what a task of an earlier opening says is not heard.
@@ -99,6 +100,8 @@ pub(crate) enum Change {
     Tools(BTreeMap<PluginId, ToolMode>),
     /// Schedules were read.
     Schedules(Vec<ScheduleRecord>),
+    /// A plugin is tried, or no longer.
+    Trial(Option<Box<TrialView>>),
     /// What plugins did and took is looked at, or no longer.
     PluginActivity(Option<Box<ActivityView>>),
     /// What plugins did.
@@ -148,6 +151,7 @@ pub(crate) enum Slot {
     Tools,
     Schedules,
     PluginActivity,
+    Trial,
     Activity,
     Models,
     Datasets,
@@ -170,6 +174,7 @@ impl Change {
             Self::Plugins(_) => Slot::Plugins,
             Self::Tools(_) => Slot::Tools,
             Self::Schedules(_) => Slot::Schedules,
+            Self::Trial(_) => Slot::Trial,
             Self::PluginActivity(_) => Slot::PluginActivity,
             Self::Activity(_) => Slot::Activity,
             Self::Models(..) => Slot::Models,

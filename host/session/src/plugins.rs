@@ -29,6 +29,7 @@ pub use changes::PluginChange;
 pub(crate) use install::{developer_mode, install_bundled, make_ready};
 pub use judge::{InstallVerdict, Judgement, KeyStanding, LookAlike, SignatureView, StoredEntry};
 pub(crate) use source::LastFetched;
+pub(crate) use source::read_component;
 
 /// Rows of the activity list.
 pub(crate) const ACTIVITY_ROWS: u32 = 500;
@@ -346,7 +347,7 @@ fn prepare(task: &Task, plugin: &PluginId) -> Result<(), UserError> {
 /// The bytes of an installed component; they are what was inspected, or an error.
 pub(crate) fn component_of(task: &Task, plugin: &PluginId) -> Result<Vec<u8>, UserError> {
     let record = record_of(task, plugin)?;
-    let bytes = source::read_component(&task.component_path(&record.component_hash))?;
+    let bytes = read_component(&task.component_path(&record.component_hash))?;
     if component_hash(&bytes) == record.component_hash {
         Ok(bytes)
     } else {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(crate) use bridge::Bridge;
-pub(crate) use guest::{by_hand, day_number, note_spent, now, today};
+pub(crate) use guest::{by_hand, day_number, guest_failure, note_spent, now, today};
 use guest::{run_guest, stopped_run};
 
 /// Runs that may wait for a plugin.

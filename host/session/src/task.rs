@@ -167,6 +167,12 @@ impl Room {
         std::mem::replace(&mut told, now)
     }
 
+    /// What the broker was told of the loaded model.
+    pub(crate) fn model_facts(&self) -> Option<ModelFacts> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map(|told| told.facts.clone())
+    }
+
     /// What the loaded model's words depend on, where its weights are private.
     pub(crate) fn model_label(&self) -> Label {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

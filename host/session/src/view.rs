@@ -54,6 +54,8 @@ pub struct View {
     pub tool_calls: Arc<Vec<ToolCallView>>,
     /// How the chat may call plugins; those that are not here, not at all.
     pub tools: Arc<BTreeMap<PluginId, ToolMode>>,
+    /// A plugin tried on invented data.
+    pub trial: Option<Arc<TrialView>>,
     /// Schedules that are, or were, switched on.
     pub schedules: Arc<Vec<ScheduleRecord>>,
     /// What plugins did and took, where it is looked at.
@@ -250,6 +252,25 @@ pub struct PickView {
     pub purpose: String,
     /// At most so many.
     pub limit: u16,
+}
+
+/// A plugin tried on invented data. Its panels cannot be used, and are gone with it.
+#[derive(Clone, Debug)]
+pub struct TrialView {
+    /// Which.
+    pub plugin: PluginId,
+    /// Its name.
+    pub name: String,
+    /// The command that is tried.
+    pub command: String,
+    /// For stopping it, while it goes on.
+    pub running: Option<Ticket>,
+    /// How many invented documents there are.
+    pub documents: usize,
+    /// What it shows.
+    pub panels: Vec<PanelView>,
+    /// What it said and asked for.
+    pub said: Vec<String>,
 }
 
 /// What plugins were allowed, did and took.

@@ -136,7 +136,7 @@ pub(crate) fn by_hand() -> Label {
     Label { sources: [Source::UserInput].into(), origins: [Origin::User].into() }
 }
 
-fn guest_failure(failure: &GuestFailure) -> UserError {
+pub(crate) fn guest_failure(failure: &GuestFailure) -> UserError {
     match failure {
         GuestFailure::Unsupported => {
             UserError::input("The plugin does not know this command.", "Update the plugin.")

@@ -15,7 +15,7 @@ use hearth_base::{
 };
 use hearth_session::{
     Command, Config, Event, FakeBackend, GuestEnd, NoticeKind, PanelNode, PluginId, Session,
-    ValueState, View,
+    TryWhat, ValueState, View,
 };
 
 use crate::stage::{DIGEST, Scripted, Setting, Stage, until};
@@ -262,4 +262,89 @@ fn a_grant_taken_back_ends_values_on_their_way_and_what_waits() {
     );
     assert!(view.plugins[0].running.is_none() && view.plugins[0].grant.is_none());
     assert_eq!(ran.load(Ordering::SeqCst), 1);
+}
+
+/// Invented data with one mail.
+fn invented(stage: &Stage) -> std::path::PathBuf {
+    let data = stage.dir.path().join("invented");
+    std::fs::create_dir_all(data.join("mail")).unwrap();
+    let mail = "From e@x.example Tue Nov 14 10:00:00 2023\nFrom: Eve <e@x.example>\n\
+                Subject: An invented letter\nMessage-ID: <i@x.example>\n\
+                Date: Tue, 14 Nov 2023 10:00:00 +0000\n\nMade up.\n\n";
+    std::fs::write(data.join("mail").join("Post.mbox"), mail).unwrap();
+    data
+}
+
+#[test]
+fn a_trial_sees_invented_data_alone_and_leaves_nothing() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let setting = Setting { guests: digester(Arc::clone(&ran)), ..Setting::default() };
+    let stage = setting.open();
+    stage.with_mails(3);
+    let data = invented(&stage);
+    let file = stage.dir.path().join("stranger.wasm");
+    std::fs::write(&file, DIGEST).unwrap();
+    let folders = stage.view().folders.len();
+    let trial = |what, command: &str| Command::TryPlugin {
+        what,
+        command: command.into(),
+        input: None,
+        data: data.clone(),
+    };
+    stage.run(trial(TryWhat::File(file.clone()), "digest")).unwrap();
+    let view = stage.view();
+    let shown = view.trial.as_ref().unwrap();
+    assert_eq!((shown.documents, shown.running), (1, None));
+    let PanelNode::Items(Some(items)) = &shown.panels[0].nodes[0] else { panic!("{shown:?}") };
+    assert_eq!(items.len(), 1);
+    assert!(items[0].text.contains("An invented letter"), "{}", items[0].text);
+    assert_eq!(items[0].state, ValueState::Done);
+    // Nothing of it is among the user's own.
+    assert!(view.panels.is_empty() && view.plugins.is_empty() && view.activity.is_empty());
+    assert_eq!(view.folders.len(), folders);
+
+    // A command on a document gets one; one that the manifest does not have is refused.
+    stage.run(trial(TryWhat::File(file.clone()), "one")).unwrap();
+    let error = stage.run(trial(TryWhat::File(file.clone()), "two")).unwrap_err();
+    assert!(error.message.contains("two"), "{error:?}");
+    assert_eq!(ran.load(Ordering::SeqCst), 2);
+
+    // An installed plugin without any grant has all it asks for there, and still nothing here.
+    let plugin = stage.install(DIGEST);
+    stage.run(trial(TryWhat::Installed(plugin), "digest")).unwrap();
+    assert!(stage.view().plugins[0].grant.is_none());
+    stage.run(Command::CloseTrial).unwrap();
+    assert!(stage.view().trial.is_none());
+}
+
+#[test]
+fn a_trial_can_be_stopped_and_a_crash_in_it_harms_nothing() {
+    let crashing = Scripted::new(|_, _, _| GuestEnd::Aborted("it crashed".into()));
+    let stage = Setting { guests: crashing, ..Setting::default() }.open();
+    let data = invented(&stage);
+    let plugin = stage.install(DIGEST);
+    let trial = || Command::TryPlugin {
+        what: TryWhat::Installed(plugin.clone()),
+        command: "digest".into(),
+        input: None,
+        data: data.clone(),
+    };
+    let error = stage.run(trial()).unwrap_err();
+    assert!(error.message.contains("it crashed"), "{error:?}");
+    assert!(stage.view().plugins[0].suspended.is_none());
+
+    let slow = Scripted::new(|_, _, cancel| {
+        crate::stage::wait_for(&std::sync::atomic::AtomicBool::new(false), cancel);
+        GuestEnd::Aborted("stopped".into())
+    });
+    let stage = Setting { guests: slow, ..Setting::default() }.open();
+    let data = invented(&stage);
+    let plugin = stage.install(DIGEST);
+    let (what, command) = (TryWhat::Installed(plugin), "digest".into());
+    let pending =
+        stage.handle.start(Command::TryPlugin { what, command, input: None, data }).unwrap();
+    until(&stage.handle, "it runs", |view| view.trial.is_some());
+    stage.run(Command::CloseTrial).unwrap();
+    assert_eq!(pending.wait(&mut |_| {}).unwrap_err().kind, hearth_session::ErrorKind::Cancelled);
+    assert!(stage.view().trial.is_none());
 }
