@@ -1,12 +1,15 @@
-//! A runner killed at any moment of a call, with a real broker and a real vault behind it: what a plugin stored is there as
+//! Runners killed and runners that lie, with a real broker and a real vault behind them. What a plugin stored is there as
 //! after the last call that returned, or as after this one, and never in between.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
 };
 
-use hearth_base::{Date, DocumentId, Grant, HostCall, HostReply, LogLevel, Manifest, PluginId};
+use hearth_base::{
+    Date, DocumentId, FromRunner, Grant, HostCall, HostReply, Invocation, LogLevel, Manifest,
+    PluginId, read_frame,
+};
 use hearth_broker::{
     Asker, Broker, Client, Observer, PickAnswer, PickQuestion, PluginNotice, RunEnd, Start,
 };
@@ -125,11 +128,15 @@ impl Stage {
         Self { tokio, programs, artefact, vault, broker, plugin }
     }
 
-    /// Runs a command, and says how many calls it made and how it ended.
-    fn run(&self, command: &str, at: Option<Moment>) -> (u32, Result<(), RunError>) {
+    fn begin(&self, command: &str) -> (Client, Invocation) {
         let start = Start::Command { id: command.into(), focus: None, input: None };
         let today = Date { year: 2026, month: 3, day: 9 };
-        let (client, invocation) = self.broker.begin(&self.plugin, start, today, "en-GB").unwrap();
+        self.broker.begin(&self.plugin, start, today, "en-GB").unwrap()
+    }
+
+    /// Runs a command, and says how many calls it made and how it ended.
+    fn run(&self, command: &str, at: Option<Moment>) -> (u32, Result<(), RunError>) {
+        let (client, invocation) = self.begin(command);
         let mut runner = self.programs.start(&self.artefact).unwrap();
         let process = runner.process_id().unwrap();
         let mut host = Kills { client, process, at, calls: 0 };
@@ -200,6 +207,53 @@ fn a_killed_runner_leaves_no_half_written_storage() {
     }
     let (_, outcome) = stage.run("three", None);
     outcome.unwrap();
+    assert_eq!(stage.stored(), all(5));
+    stage.tokio.block_on(stage.broker.shutdown());
+}
+
+/// Frames of a runner that is not bound by the rules of its guest: calls of every kind with whatever in them, handles that
+/// were never given among it.
+fn frames(count: usize) -> impl Iterator<Item = HostCall> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut byte = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Small numbers, so that lengths and kinds make sense now and then.
+        (state >> 32) as u8 % 48
+    };
+    let mut frame = move || {
+        let length = byte();
+        let mut frame = vec![length + 1, 0, 0, 0, 1];
+        frame.extend((0..length).map(|_| byte()));
+        frame
+    };
+    std::iter::repeat_with(move || read_frame::<FromRunner>(&mut frame().as_slice(), 1024))
+        .filter_map(|frame| match frame {
+            Ok(FromRunner::Call(call)) => Some(call),
+            _ => None,
+        })
+        .take(count)
+}
+
+#[test]
+fn calls_that_no_guest_could_make_harm_nobody() {
+    let test = "calls_that_no_guest_could_make_harm_nobody";
+    let Some(programs) = runtime(test) else { return };
+    let stage = Stage::new(programs);
+    stage.run("one", None).1.unwrap();
+    let (mut client, _invocation) = stage.begin("three");
+    let (mut refused, mut kinds) = (0, BTreeSet::new());
+    for call in frames(3_000) {
+        kinds.insert(format!("{call:?}").split(['(', ' ']).next().map(str::to_owned));
+        refused += u32::from(client.call(call).is_err());
+    }
+    assert!(kinds.len() > 15, "only {kinds:?} were made up");
+    assert!(refused > 1_000, "{refused} of 3,000 refused");
+    client.finish(RunEnd::Aborted("the runner lied".into()));
+    assert_eq!(stage.stored(), all(3));
+    stage.vault.resume_plugin(&stage.plugin).unwrap();
+    stage.run("three", None).1.unwrap();
     assert_eq!(stage.stored(), all(5));
     stage.tokio.block_on(stage.broker.shutdown());
 }

@@ -14,11 +14,16 @@ use crate::{
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
+/// For those that are waited for.
+const SHORT: Duration = Duration::from_secs(1);
+/// For those that are not.
+const LONG: Duration = Duration::from_secs(30);
+
 /// Starts a lying runner with an artefact of the real compiler.
-fn start(test: &str, name: &str) -> Option<Result<RunnerProcess, RunError>> {
+fn start(test: &str, name: &str, limit: Duration) -> Option<Result<RunnerProcess, RunError>> {
     let real = runtime(test)?;
     let artefact = crate::programs::compile(&real, &QUIET.component());
-    let lying = Runtime::new(script(name), PathBuf::new()).with_call_limit(Duration::from_secs(1));
+    let lying = Runtime::new(script(name), PathBuf::new()).with_call_limit(limit);
     Some(lying.start(&artefact))
 }
 
@@ -32,7 +37,8 @@ fn a_runner_that_does_not_speak_the_protocol_is_ended() {
         ("quits", |e| matches!(e, RunError::Died { said } if said == "cannot go on")),
         ("unasked", |e| matches!(e, RunError::Protocol(_))),
     ] {
-        let Some(outcome) = start(test, name) else { return };
+        let limit = if name == "silent" { SHORT } else { LONG };
+        let Some(outcome) = start(test, name, limit) else { return };
         let error = outcome.map(drop).unwrap_err();
         assert!(fits(&error), "{name}: {error:?}");
     }
@@ -41,15 +47,17 @@ fn a_runner_that_does_not_speak_the_protocol_is_ended() {
 #[test]
 fn a_runner_that_stops_answering_is_ended() {
     let test = "a_runner_that_stops_answering_is_ended";
-    let Some(runner) = start(test, "loaded_then_silent") else { return };
-    let outcome = runner.unwrap().invoke(go("go"), &mut Recorder::default(), &NEVER);
+    let Some(runner) = start(test, "loaded_then_silent", 5 * SHORT) else { return };
+    let outcome =
+        runner.and_then(|mut runner| runner.invoke(go("go"), &mut Recorder::default(), &NEVER));
     assert!(matches!(outcome, Err(RunError::TimedOut)), "{outcome:?}");
 }
 
 #[test]
 fn a_runner_that_nothing_holds_gets_no_plugin() {
     let test = "a_runner_that_nothing_holds_gets_no_plugin";
-    let Some(outcome) = start(test, "unconfined") else { return };
+    let limit = if cfg!(target_os = "linux") { LONG } else { SHORT };
+    let Some(outcome) = start(test, "unconfined", limit) else { return };
     let error = outcome.map(drop).unwrap_err();
     if cfg!(target_os = "linux") {
         let RunError::Unconfined { lacks } = &error else { panic!("{error:?}") };
@@ -64,7 +72,7 @@ fn a_runner_that_nothing_holds_gets_no_plugin() {
 #[test]
 fn a_runner_that_the_system_ended_is_told_from_others() {
     let test = "a_runner_that_the_system_ended_is_told_from_others";
-    let Some(runner) = start(test, "loaded_then_intrudes") else { return };
+    let Some(runner) = start(test, "loaded_then_intrudes", LONG) else { return };
     let outcome = runner.unwrap().invoke(go("go"), &mut Recorder::default(), &NEVER);
     assert!(matches!(outcome, Err(RunError::Intruded)), "{outcome:?}");
 }
@@ -80,7 +88,9 @@ impl HostCalls for Verbose {
 
 #[test]
 fn a_runner_that_never_listens_is_ended() {
-    let Some(runner) = start("a_runner_that_never_listens_is_ended", "babbles") else { return };
+    let Some(runner) = start("a_runner_that_never_listens_is_ended", "babbles", LONG) else {
+        return;
+    };
     // It may be found out before it is asked anything.
     let outcome = runner.and_then(|mut runner| runner.invoke(go("go"), &mut Verbose, &NEVER));
     assert!(matches!(outcome, Err(RunError::Protocol(_))), "{outcome:?}");

@@ -16,7 +16,7 @@
 //! | compile bomb | `bombs` |
 //! | poisoned artefact | `artefacts`, `lying::what_a_lying_compiler_makes_does_not_load` |
 //! | escape from the sandbox | `confined`; what a process that is shut in may do, in `host/confine/tests/escape` |
-//! | lying runner | `lying`; the decoder under any bytes, in `host/wasm/src/pipe/tests.rs` and `host/base/src/frame.rs` |
+//! | lying runner | `lying`, `killed::calls_that_no_guest_could_make_harm_nobody`; the decoder under any bytes, in `host/wasm/src/pipe/tests.rs` and `host/base/src/frame.rs` |
 //! | manifest that lies, hidden sections | `lies`, `inspection::there_is_one_manifest`, `inspection::foreign_imports_are_refused_by_name`, `inspection::declassify_must_be_declared` |
 //! | code from elsewhere, a network | `lies::no_import_brings_code_or_a_network`, `lies::a_network_cannot_even_be_asked_for` |
 //! | killed runner | `killed`, `calls::a_runner_that_was_killed_is_gone_and_the_next_one_is_well` |
