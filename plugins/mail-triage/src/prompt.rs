@@ -39,12 +39,11 @@ impl Fixed {
     }
 }
 
-/// Which topic.
+/// Which topic. For the topics that are set at first, the starter model was trained on this question too.
 pub(crate) fn topic(topics: &Topics) -> Mail {
-    let list = topics.names().collect::<Vec<_>>().join(", ");
     Mail {
-        instructions: "You sort e-mail by topic. Answer with the topic only.".into(),
-        question: format!("Which of these topics fits this mail best: {list}?"),
+        instructions: "You label mail. Answer with the label only.".into(),
+        question: format!("Label this mail: {}?", topics.listed()),
     }
 }
 
@@ -101,6 +100,12 @@ pub(crate) fn saved_title(today: Date) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_topics_ask_what_a_mail_is() {
+        let topics = Topics::parse("work, personal, newsletter, bill, urgent").unwrap();
+        assert_eq!(topic(&topics).question, KIND.question);
+    }
 
     #[test]
     fn every_kind_is_named_in_the_question() {

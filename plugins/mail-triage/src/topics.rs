@@ -32,6 +32,14 @@ impl Topics {
         Ok(Self(topics))
     }
 
+    /// As one says them: `a, b or c`.
+    pub(crate) fn listed(&self) -> String {
+        match self.0.as_slice() {
+            [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+            all => all.concat(),
+        }
+    }
+
     /// In the user's order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
@@ -52,6 +60,7 @@ mod tests {
     fn a_list_with_commas_is_read() {
         let topics = Topics::parse(" Work,family ,, work, Über uns").unwrap();
         assert_eq!(topics.names().collect::<Vec<_>>(), ["work", "family", "über uns"]);
+        assert_eq!(topics.listed(), "work, family or über uns");
         assert_eq!(title("über uns"), "Über uns");
     }
 

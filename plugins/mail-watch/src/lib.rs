@@ -1,8 +1,8 @@
 //! Looks whether any mail is urgent. The one thing it may learn, where the user lets it, is yes or no.
 
 use hearth_plugin_sdk::{
-    Choice, Collection, Document, Error, Failure, Field, Message, Options, Plugin, Schema, Sort,
-    Text, decide_each, declassify, generate_each, granted, heading, item, label, needed, panel,
+    Choice, Collection, Document, Error, Failure, Field, Message, Options, Plugin, Sort, Text,
+    decide_each, declassify, generate_each, granted, heading, item, label, needed, one_of, panel,
     register_plugin, settings, system, user, words,
 };
 use panel::{Glyph, Node};
@@ -22,7 +22,8 @@ register_plugin!(MailWatch);
 
 fn watch() -> Result<(), Failure> {
     let mails = granted("inbox", Sort::Newest, settings::number("newest", 20))?;
-    let urgent = decide_each(&mails, &is_urgent(), &Schema::Boolean)?.pop();
+    // What is urgent comes last.
+    let urgent = decide_each(&mails, &kind(), &one_of(KINDS))?.pop();
     let urgent = needed(urgent, "the decision came without parts")?;
     let lines = generate_each(&urgent, &summary(), &Options::exact(SUMMARY_TOKENS))?;
     // Everything is shown before anything is asked: the panel is there whatever the answer.
@@ -50,10 +51,8 @@ enum Answer {
     Something,
     /// The value failed, or one of the mails has no bits left.
     CannotTell,
-    /// It may not learn it.
+    /// It may not learn it, or has learnt all it may today.
     NotAllowed,
-    /// It has learnt all it may today.
-    NoBitsToday,
 }
 
 impl Answer {
@@ -66,7 +65,6 @@ impl Answer {
             Ok(0) => Self::Nothing,
             Ok(1) => Self::Something,
             Ok(_) => Self::CannotTell,
-            Err(Error::OverQuota(_)) => Self::NoBitsToday,
             Err(_) => Self::NotAllowed,
         }
     }
@@ -78,7 +76,7 @@ impl Answer {
             Self::CannotTell => {
                 Some("The mail was looked through. See whether any of it is urgent.")
             }
-            Self::Nothing | Self::NotAllowed | Self::NoBitsToday => None,
+            Self::Nothing | Self::NotAllowed => None,
         }
     }
 
@@ -86,12 +84,9 @@ impl Answer {
     fn note(self) -> Option<&'static str> {
         match self {
             Self::NotAllowed => Some(
-                "This plugin does not know whether the list above is empty. Grant it 2 bits a day, and it tells you \
-                 when it is not.",
+                "This plugin does not know whether the list above is empty. Where you grant it 2 bits a day, it learns \
+                 that once a day, and tells you.",
             ),
-            Self::NoBitsToday => {
-                Some("It has learnt all that it may for today, so it cannot tell you of this list.")
-            }
             Self::CannotTell => Some(
                 "Some of this mail has been asked about as often as it ever may be, so whether any is urgent is no \
                  longer told.",
@@ -101,8 +96,12 @@ impl Answer {
     }
 }
 
-fn is_urgent() -> [Message<'static>; 2] {
-    mail("You sort e-mail. Answer with one word.", "Is this mail urgent? Answer yes or no.\n\n")
+/// To choose among these comes out better with small models than to say yes or no; the starter model was trained on it.
+const KINDS: [&str; 5] = ["work", "personal", "newsletter", "bill", "urgent"];
+
+fn kind() -> [Message<'static>; 2] {
+    let question = "Label this mail: work, personal, newsletter, bill or urgent?\n\n";
+    mail("You sort e-mail. Answer with one word.", question)
 }
 
 fn summary() -> [Message<'static>; 2] {
@@ -132,10 +131,10 @@ mod tests {
 
     #[test]
     fn whatever_is_answered_has_words() {
-        let denied = Answer::of(Err(Error::Denied(Capability::RevealChoice)));
-        assert!(denied.notice().is_none() && denied.note().unwrap().contains("2 bits"));
-        let spent = Answer::of(Err(Error::OverQuota(Quota::Bits)));
-        assert!(spent.notice().is_none() && spent.note().unwrap().contains("today"));
+        for refused in [Error::Denied(Capability::RevealChoice), Error::OverQuota(Quota::Bits)] {
+            let answer = Answer::of(Err(refused));
+            assert!(answer.notice().is_none() && answer.note().unwrap().contains("2 bits"));
+        }
         assert_eq!(Answer::of(Ok(0)).notice(), None);
         assert_eq!(Answer::of(Ok(1)).notice(), Some("There is urgent mail."));
         assert_ne!(Answer::of(Ok(2)).notice(), Answer::of(Ok(1)).notice());

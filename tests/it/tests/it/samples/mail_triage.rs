@@ -49,6 +49,7 @@ fn three_hundred_mails_are_summarised_grouped_and_answered_in_one_go() {
     assert!(sample.sealed, "it has no way to learn anything");
     let mut world = World::new(&sample, &Recipe { granted: mails(300), ..Recipe::default() });
     world.set("newest", SettingValue::Number(300));
+    world.set("topics", SettingValue::Text(TOPICS.join(", ")));
     world.command("desk", None, None).unwrap();
     let mut seen = 0;
     for (place, topic) in TOPICS.iter().enumerate() {

@@ -92,17 +92,12 @@ pub(crate) fn by_rule(system: &str, said: &str) -> String {
         let value = said.split_once(key).map(|(_, rest)| rest);
         value.and_then(|rest| rest.split_whitespace().next()).unwrap_or("no").to_owned()
     };
-    if said.starts_with("Label this mail") {
-        return told("kind=");
+    if let Some(rest) = said.strip_prefix("Label this mail: ") {
+        let labels = rest.split('?').next().unwrap_or_default();
+        return told(if labels.ends_with("bill or urgent") { "kind=" } else { "topic=" });
     }
     if said.starts_with("Does this mail need an answer") {
         return told("answer=");
-    }
-    if said.starts_with("Which of these topics") {
-        return told("topic=");
-    }
-    if said.starts_with("Is this mail urgent") {
-        return (if told("kind=") == "urgent" { "yes" } else { "no" }).into();
     }
     if said.starts_with("Does this document help") {
         return told("helps=");
