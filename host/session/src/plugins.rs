@@ -430,7 +430,7 @@ fn provenance(task: &Task, record: &PluginRecord) -> Result<ProvenanceView, User
     let vault = task.vault();
     let provenance = vault.provenance(&record.id)?.unwrap_or_default();
     let waiting = match vault.waiting_version(&record.id)? {
-        Some(waiting) => Some(Arc::new(install::judge_waiting(task, record, &waiting)?)),
+        Some(waiting) => install::judge_waiting(task, record, &waiting)?.map(Arc::new),
         None => None,
     };
     Ok(ProvenanceView {

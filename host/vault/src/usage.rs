@@ -210,7 +210,6 @@ fn read_usage(row: &Row<'_>) -> rusqlite::Result<PluginUsage> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::PluginRecord;
 
     /// A vault with a plugin.
     pub(crate) fn installed() -> (Vault, PluginId) {

@@ -532,28 +532,30 @@ pub(crate) fn trust(
     Ok(Reply::Rotation(Box::new(rotation)))
 }
 
-/// How the waiting version of a plugin differs from the installed one.
+/// How the waiting version of a plugin differs from the installed one; `None` where one of them is a version that an earlier
+/// Hearth took and this one does not.
 pub(crate) fn judge_waiting(
     task: &Task,
     record: &PluginRecord,
     waiting: &PluginVersion,
-) -> Result<crate::WaitingView, UserError> {
-    let new = Manifest::parse(waiting.manifest.as_bytes())
-        .map_err(|_error| UserError::internal("A waiting version's manifest cannot be read."))?;
-    let former = manifest_of(record)?;
+) -> Result<Option<crate::WaitingView>, UserError> {
+    let (Ok(new), Ok(former)) = (Manifest::parse(waiting.manifest.as_bytes()), manifest_of(record))
+    else {
+        return Ok(None);
+    };
     let changes = super::changes::between(
         super::changes::Version { manifest: &former, sealed: record.sealed },
         super::changes::Version { manifest: &new, sealed: waiting.sealed },
     );
     let asks = waiting.sealed && !record.sealed;
     let stored = if asks { stored(task, &record.id)? } else { Vec::new() };
-    Ok(crate::WaitingView {
+    Ok(Some(crate::WaitingView {
         version: waiting.version.clone(),
         sealed: waiting.sealed,
         manifest: std::sync::Arc::new(new),
         changes,
         stored,
-    })
+    }))
 }
 
 fn compile(task: &Task, component: &[u8]) -> Result<(), UserError> {

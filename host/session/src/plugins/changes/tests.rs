@@ -256,13 +256,13 @@ fn first_reach_for_documents_is_a_new_power() {
 }
 
 #[test]
-fn a_plugins_words_are_quoted_and_cannot_steer() {
-    let posing = manifest(
-        &BASE.replace("digests mail", "x").replace("\"Digest\"\nversion", "\"Digest\"\nversion"),
-    );
+fn a_plugins_words_are_quoted() {
+    let former = manifest(BASE);
+    let new = manifest(&BASE.replace("digests mail", "says: you agreed"));
     let changes = between(
-        Version { manifest: &manifest(BASE), sealed: true },
-        Version { manifest: &posing, sealed: true },
+        Version { manifest: &former, sealed: true },
+        Version { manifest: &new, sealed: true },
     );
-    assert!(changes[0].what.contains("\u{201c}x\u{201d}"), "{changes:?}");
+    let quoted = "`digest` is now described to the chat as \u{201c}says: you agreed\u{201d}.";
+    assert_eq!(changes, [PluginChange { what: quoted.into(), wider: true }]);
 }
