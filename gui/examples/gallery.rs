@@ -21,6 +21,12 @@ fn main() -> eframe::Result {
         "fresh" => (views::empty(), Screen::Chat),
         "plugins" => (views::full(), Screen::Plugins),
         "waiting" => (views::waiting(), Screen::Plugins),
+        "reveal" => {
+            let view = views::reveal();
+            let key = view.panels.first().map(|p| p.key.clone());
+            (view, key.map_or(Screen::Plugins, Screen::Panel))
+        }
+        "usage" => (views::plugin_activity(), Screen::Activity),
         "tools" => (views::tools(), Screen::Chat),
         "offered" => (views::empty(), Screen::Plugins),
         "panel" => {

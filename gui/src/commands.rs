@@ -133,6 +133,11 @@ impl Outbox {
         self.send_for(run, Purpose::Run(plugin));
     }
 
+    /// What a plugin did and took, or all of them.
+    pub(crate) fn open_activity(&mut self, plugin: Option<PluginId>) {
+        self.send(Command::OpenActivity(plugin));
+    }
+
     /// Stops something.
     pub(crate) fn cancel(&mut self, ticket: Ticket) {
         self.send(Command::Cancel(ticket));

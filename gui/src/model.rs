@@ -55,6 +55,7 @@ pub(crate) struct Model {
     pub(crate) library: LibraryState,
     pub(crate) picker: Option<Picker>,
     pub(crate) words_wanted: Option<WordsWanted>,
+    pub(crate) reveal: Option<RevealShown>,
     pub(crate) chat: ChatState,
     pub(crate) plugins: PluginsState,
     pub(crate) consent: Option<Consent>,
@@ -84,6 +85,7 @@ impl Model {
             library: LibraryState::default(),
             picker: None,
             words_wanted: None,
+            reveal: None,
             chat: ChatState::default(),
             plugins: PluginsState::default(),
             consent: None,
@@ -264,6 +266,14 @@ pub(crate) enum PickFor {
     Chat,
     /// A plugin's question.
     Question(u64),
+}
+
+/// A question about a text that is on the screen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RevealShown {
+    pub(crate) question: u64,
+    /// Since when it has been there to be read, in the window's time.
+    pub(crate) since: f64,
 }
 
 /// A command that waits for the user's words.

@@ -9,6 +9,7 @@ pub(crate) mod picker;
 pub(crate) mod plugin_panel;
 pub(crate) mod plugins;
 mod reader;
+pub(crate) mod reveal;
 pub(crate) mod tuning;
 pub(crate) mod unlock;
 pub(crate) mod words_wanted;

@@ -59,6 +59,14 @@ pub(crate) fn grouped(n: u64) -> String {
     out
 }
 
+/// `2.3 bits`, of thousandths.
+pub(crate) fn bits(millibits: u32) -> String {
+    match millibits {
+        0 => "nothing".to_owned(),
+        _ => format!("{:.1} bits", f64::from(millibits) / 1000.0),
+    }
+}
+
 /// `4.2 MB`.
 pub(crate) fn bytes(n: u64) -> String {
     let units = ["bytes", "kB", "MB", "GB", "TB"];

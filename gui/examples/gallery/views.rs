@@ -398,8 +398,8 @@ pub(crate) fn plugins() -> Vec<PluginView> {
             running: None,
             progress: None,
             settings: BTreeMap::new(),
-            standing: Default::default(),
             adapters: Vec::new(),
+            standing: Standing { gestures_left_millibits: 64_000, ..Standing::default() },
             provenance: ProvenanceView {
                 signature: if bundled { SignatureView::Bundled } else { signature() },
                 ..ProvenanceView::default()
@@ -449,6 +449,73 @@ pub(crate) fn waiting() -> View {
         }));
     }
     View { plugins: Arc::new(plugins), ..full() }
+}
+
+/// A plugin wants to learn a text.
+pub(crate) fn reveal() -> View {
+    let source = |n: i64, title: &str| RevealSource::Document {
+        id: DocumentId(n),
+        title: Some(title.into()),
+        made_of: n < 2,
+    };
+    let question = RevealView {
+        question: 3,
+        plugin: id("net.example.triage"),
+        plugin_name: "Triage".into(),
+        purpose: "to put the date into your calendar".into(),
+        text: "Tuesday the 3rd,\u{202e} two o'clock".into(),
+        hash: "9f2ac4e1b7d05538c0ffee1122334455".into(),
+        made_from: "made by Triage from Re: Tuesday's tasting".into(),
+        sources: vec![source(1, "Re: Tuesday's tasting"), source(2, "Invoice 2026-118")],
+        more_sources: 58,
+    };
+    View { reveals: Arc::new(vec![question]), ..full() }
+}
+
+/// What one plugin did and took.
+pub(crate) fn plugin_activity() -> View {
+    let usage = |n: u64| PluginUsage {
+        runs: n,
+        calls: n * 9,
+        refusals: n / 5,
+        prompt_tokens: n * 1_812,
+        answer_tokens: n * 240,
+        documents: n * 5,
+        guest_micros: n * 410,
+        model_micros: n * 2_600_000,
+    };
+    let plugins = granted(plugins());
+    let sums = plugins.iter().zip([14, 3, 0]).map(|(plugin, n)| PluginSum {
+        plugin: plugin.id.clone(),
+        name: plugin.manifest.name.clone(),
+        grant: plugin.grant.clone(),
+        suspended: plugin.suspended.clone(),
+        tools: (n == 3).then_some(ToolMode::Ask),
+        schedules: Vec::new(),
+        today: usage(n / 7),
+        total: usage(n),
+    });
+    let plugin = id("org.hearth.mail-summariser");
+    let days = (0..12).map(|day| DayUsage {
+        plugin: plugin.clone(),
+        day: 20_700 - day,
+        usage: usage((day as u64 * 7) % 5),
+    });
+    let runs = (0..6).map(|n| RunUsage {
+        plugin: plugin.clone(),
+        run: RunId(14 - n),
+        at_secs: 1_790_000_000 - n as i64 * 40_000,
+        what: "the command \u{201c}Summarise recent mail\u{201d}".into(),
+        usage: usage(1),
+    });
+    let view = ActivityView {
+        plugin: Some(plugin.clone()),
+        plugins: sums.collect(),
+        days: days.collect(),
+        runs: runs.collect(),
+        rows: activity(),
+    };
+    View { plugin_activity: Some(Arc::new(view)), ..full() }
 }
 
 /// A conversation in which the model has called a tool, and wants to call another.

@@ -133,8 +133,12 @@ fn go(app: &mut App, screen: Screen) {
     if screen != Screen::Plugins {
         app.model.consent = None;
     }
-    if screen == Screen::Chat {
-        app.model.chat.focus = true;
+    match screen {
+        Screen::Chat => app.model.chat.focus = true,
+        Screen::Activity => {
+            send(app, Command::OpenActivity(None), Purpose::Plain);
+        }
+        _ => {}
     }
     app.model.screen = screen;
 }

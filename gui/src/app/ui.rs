@@ -44,7 +44,7 @@ fn page(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         Screen::Panel(key) => panels::plugin_panel::show(ui, view, model, out, &key),
         Screen::Models => panels::models::show(ui, view, model, out),
         Screen::Tuning => panels::tuning::show(ui, view, model, out),
-        Screen::Activity => panels::activity::show(ui, view, model),
+        Screen::Activity => panels::activity::show(ui, view, model, out),
     }
 }
 
@@ -82,6 +82,7 @@ fn shortcuts(ui: &Ui, model: &mut Model, out: &mut Outbox) {
         && model.plugins.uninstall.is_none()
         && model.passphrase_change.is_none()
         && model.words_wanted.is_none()
+        && model.reveal.is_none()
         && !egui::Popup::is_any_open(ui.ctx());
     if free && ui.input(|input| input.key_pressed(Key::Escape)) {
         escape(model, out);

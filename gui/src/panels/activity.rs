@@ -1,31 +1,35 @@
-//! What plugins did, as the vault recorded it.
+//! What plugins were granted, what they did and what it took, as the vault recorded it.
 
-use egui::{Frame, Label, Margin, RichText, ScrollArea, Ui};
+mod rows;
+mod sums;
+
+use egui::Ui;
 
 use crate::{
+    commands::Outbox,
     icons,
-    model::{Model, Tone},
-    theme::{Palette, muted, space, title},
-    types::View,
-    widgets::{badge, centred_column, empty},
+    model::{Model, Screen},
+    theme::{muted, space, title},
+    types::{ActivityView, View},
+    widgets::{centred_column, empty, tab},
     words,
 };
 
-/// Height of a row.
-const ROW: f32 = 34.0;
-/// Widths of the columns: when, who, verdict. The rest is what.
-const WHEN: f32 = 150.0;
-const WHO: f32 = 190.0;
-const VERDICT: f32 = 90.0;
-
 /// The page.
-pub(crate) fn show(ui: &mut Ui, view: &View, model: &Model) {
+pub(crate) fn show(ui: &mut Ui, view: &View, model: &Model, out: &mut Outbox) {
     centred_column(ui, 980.0, |ui| {
         ui.add_space(space::L);
         ui.label(title("Activity"));
         ui.label(muted(ui, "What plugins did and what was refused, as the vault recorded it. It holds no private text."));
         ui.add_space(space::S);
-        if view.activity.is_empty() {
+        let Some(activity) = view.plugin_activity.as_deref() else {
+            // Between the click and the vault's answer.
+            rows::show(ui, view, &view.activity, model);
+            return;
+        };
+        chooser(ui, activity, out);
+        ui.add_space(space::S);
+        if activity.rows.is_empty() && activity.runs.is_empty() {
             empty(
                 ui,
                 icons::PULSE,
@@ -35,73 +39,22 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &Model) {
             );
             return;
         }
-        header(ui);
-        ui.spacing_mut().item_spacing.y = 0.0;
-        ScrollArea::vertical().id_salt("activity rows").auto_shrink(false).show_rows(
-            ui,
-            ROW,
-            view.activity.len(),
-            |ui, range| {
-                for index in range {
-                    audit_row(ui, view, model, index);
-                }
-            },
-        );
+        sums::show(ui, view, activity, model);
+        rows::show(ui, view, &activity.rows, model);
     });
 }
 
-fn header(ui: &mut Ui) {
-    line(ui, false, |ui| {
-        for (name, width) in [("When", WHEN), ("Who", WHO), ("Verdict", VERDICT), ("What", 0.0)] {
-            cell(ui, width, RichText::new(name).small().color(Palette::of(ui).faint));
+/// Whose activity: all, or one plugin's.
+fn chooser(ui: &mut Ui, activity: &ActivityView, out: &mut Outbox) {
+    ui.horizontal_wrapped(|ui| {
+        if tab(ui, "", "All plugins", activity.plugin.is_none()).clicked() {
+            out.go(Screen::Activity);
         }
-    });
-}
-
-fn audit_row(ui: &mut Ui, view: &View, model: &Model, index: usize) {
-    let Some(entry) = view.activity.get(index) else { return };
-    let name = entry.plugin.as_ref().map_or("You".to_owned(), |id| {
-        view.plugins
-            .iter()
-            .find(|p| p.id == *id)
-            .map_or_else(|| id.to_string(), |p| words::plain(&p.manifest.name))
-    });
-    let who = match entry.run {
-        Some(run) => format!("{name}, run {run}"),
-        None => name,
-    };
-    line(ui, index % 2 == 1, |ui| {
-        cell(ui, WHEN, muted(ui, words::moment(entry.at_secs, &model.zone)));
-        cell(ui, WHO, RichText::new(who));
-        ui.allocate_ui(egui::vec2(VERDICT, ROW), |ui| {
-            ui.set_width(VERDICT);
-            if entry.allowed {
-                badge(ui, Tone::Good, "", "allowed");
-            } else {
-                badge(ui, Tone::Bad, "", "refused");
+        for sum in &activity.plugins {
+            let shown = activity.plugin.as_ref() == Some(&sum.plugin);
+            if tab(ui, icons::PUZZLE, &words::plain(&sum.name), shown).clicked() {
+                out.open_activity(Some(sum.plugin.clone()));
             }
-        });
-        cell(ui, 0.0, RichText::new(words::plain(&entry.what)));
-    });
-}
-
-fn line(ui: &mut Ui, shaded: bool, add: impl FnOnce(&mut Ui)) {
-    let p = Palette::of(ui);
-    let fill = if shaded { p.side } else { p.ground };
-    Frame::new().fill(fill).corner_radius(6).inner_margin(Margin::symmetric(10, 0)).show(
-        ui,
-        |ui| {
-            ui.take_available_width();
-            ui.set_height(ROW);
-            ui.horizontal_centered(add);
-        },
-    );
-}
-
-fn cell(ui: &mut Ui, width: f32, text: RichText) {
-    let width = if width > 0.0 { width } else { ui.available_width() };
-    ui.allocate_ui(egui::vec2(width, ROW), |ui| {
-        ui.set_width(width);
-        ui.add(Label::new(text).truncate());
+        }
     });
 }

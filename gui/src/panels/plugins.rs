@@ -1,6 +1,8 @@
 //! Installed plugins: what they are, what they may, what they can do.
 
+mod learnt;
 pub(in crate::panels) mod publisher;
+mod schedules;
 mod settings;
 mod tools;
 mod update;
@@ -99,6 +101,8 @@ fn plugin_card(ui: &mut Ui, view: &View, plugin: &PluginView, model: &mut Model,
         update::waiting(ui, plugin, model, out);
         running(ui, plugin, out);
         commands(ui, plugin, out);
+        learnt::show(ui, plugin, out);
+        schedules::show(ui, view, plugin, out);
         tools::show(ui, view, plugin, out);
         personal(ui, view, plugin, out);
         below(ui, plugin, model, out);
@@ -225,6 +229,11 @@ fn below(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) 
             if revoke.accessible_name(format!("Revoke {name}")).clicked() {
                 out.send(Command::RevokePlugin(plugin.id.clone()));
             }
+        }
+        let activity = ghost(ui, icons::PULSE, "Activity");
+        if activity.accessible_name(format!("Activity of {name}")).clicked() {
+            out.go(Screen::Activity);
+            out.open_activity(Some(plugin.id.clone()));
         }
         update::former(ui, plugin, out);
         let uninstall = ghost(ui, icons::TRASH, "Uninstall\u{2026}");

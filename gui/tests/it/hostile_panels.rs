@@ -1,6 +1,6 @@
 //! What a plugin shows stays inside its rectangle, whatever it shows, and a click there asks for nothing of the host's.
 
-use egui::{Event, Modifiers, PointerButton, Pos2, Rect, epaint::ClippedShape};
+use egui::{Pos2, Rect, epaint::ClippedShape};
 use hearth_gui::Screen;
 use hearth_session::{
     Button, Command, Glyph, Input, PanelNode, PanelView, ValueId, ValueState, ValueView, View,
@@ -155,18 +155,7 @@ fn a_click_into_a_panel_asks_for_nothing_but_the_panels_own() {
         for _ in 0..CLICKS {
             let x = rectangle.left() + chance.below(rectangle.width() as u64) as f32;
             let y = rectangle.top() + chance.below(rectangle.height() as u64) as f32;
-            let pos = Pos2::new(x, y);
-            window.0.event(Event::PointerMoved(pos));
-            for pressed in [true, false] {
-                let button = PointerButton::Primary;
-                window.0.event(Event::PointerButton {
-                    pos,
-                    button,
-                    pressed,
-                    modifiers: Modifiers::NONE,
-                });
-            }
-            window.settle();
+            window.click_at(Pos2::new(x, y));
         }
         for command in fake.sent.lock().unwrap().iter() {
             let its_own = match command {

@@ -74,6 +74,16 @@ impl Window {
         self.settle();
     }
 
+    /// A press and release of the pointer, wherever it goes.
+    pub(crate) fn click_at(&mut self, pos: egui::Pos2) {
+        self.0.event(Event::PointerMoved(pos));
+        for pressed in [true, false] {
+            let button = egui::PointerButton::Primary;
+            self.0.event(Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE });
+        }
+        self.settle();
+    }
+
     /// Where a control is.
     #[track_caller]
     pub(crate) fn rect(&self, label: &str) -> egui::Rect {

@@ -136,3 +136,50 @@ fn whether_the_chat_may_use_a_plugin_is_chosen_on_its_card() {
     };
     assert!(sent.iter().any(asked), "{sent:?}");
 }
+
+#[test]
+fn a_text_is_told_only_by_a_click_that_was_meant() {
+    let (mut window, fake) = window(views::reveal());
+    let panel = views::reveal().panels[0].key.clone();
+    window.show(Screen::Panel(panel));
+    assert!(window.reads("May Triage learn this text?"));
+    assert!(window.reads("Triage claims that it is for this"));
+    assert!(window.reads(r"Tuesday the 3rd,\u{202e} two o'clock"), "nothing is hidden");
+    assert!(window.reads("Invoice 2026-118"));
+    assert!(window.reads("and 58 more"));
+    // What lies beneath cannot be used meanwhile.
+    let beneath = window.rect("Again").center();
+    window.click_at(beneath);
+    assert!(!sent(&fake).iter().any(|command| matches!(command, Command::Press { .. })));
+    window.until("armed", |window| window.is_enabled("Let it learn this text"));
+    window.click("Let it learn this text");
+    let told = |allowed| move |command: &Command| matches!(command, Command::AnswerReveal { question: 3, allow } if *allow == allowed);
+    assert!(sent(&fake).iter().any(told(true)));
+    window.press(egui::Modifiers::NONE, egui::Key::Escape);
+    assert!(sent(&fake).iter().any(told(false)), "closing it is a no");
+}
+
+#[test]
+fn a_question_cannot_be_answered_before_it_can_be_read() {
+    let fake = Fake::new(views::full());
+    let mut window = Window::open(fake.clone());
+    *fake.view.lock().unwrap() = views::reveal().into();
+    // As soon as it is there, which is not yet in the frame that measures it.
+    while !window.has("Keep it private") {
+        window.0.step();
+    }
+    assert!(!window.is_enabled("Let it learn this text"));
+    assert!(window.is_enabled("Keep it private"));
+}
+
+#[test]
+fn activity_says_what_a_plugin_was_granted_and_what_it_took() {
+    let (mut window, fake) = window(views::plugin_activity());
+    window.show(Screen::Activity);
+    assert!(window.reads("It may: Use the model"));
+    assert!(window.reads("tokens written"));
+    assert!(window.reads("run 14"));
+    window.click("Code helper");
+    let opened = |command: &Command| matches!(command, Command::OpenActivity(Some(id)) if id.as_str() == "org.hearth.code-helper");
+    assert!(sent(&fake).iter().any(opened));
+}

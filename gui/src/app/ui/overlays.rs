@@ -35,6 +35,7 @@ pub(super) fn dialogs(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Out
     }
     panels::picker::show(ui, view, model, out);
     panels::words_wanted::show(ui, model, out);
+    panels::reveal::show(ui, view, model, out);
 }
 
 fn confirm_delete(ui: &mut Ui, model: &mut Model, out: &mut Outbox, confirm: &Confirm) {
