@@ -1,6 +1,7 @@
 //! The broker from outside: over a vault in memory and an engine that answers by rule.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod attacks;
 mod clock;
 mod engine;
 mod floods;

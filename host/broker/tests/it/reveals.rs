@@ -22,7 +22,7 @@ const TODAY: Date = Date { year: 2026, month: 1, day: 31 };
 const OF_FOUR: u32 = 2_322;
 
 /// A world whose plugin may learn so many bits of choices a day.
-fn curious(recipe: &Recipe, bits: u32) -> World {
+pub(crate) fn curious(recipe: &Recipe, bits: u32) -> World {
     let world = World::new(recipe);
     ask_for_bits(&world, &world.plugin);
     world.regrant(|grant| grant.choice_bits_per_day = bits);
