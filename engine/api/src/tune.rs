@@ -233,6 +233,32 @@ pub enum AdapterFormat {
     Gguf,
 }
 
+/// In which format a merged model has the matrices that an adapter stood beside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MergeFormat {
+    /// 8 bits a number where the base has fewer, else as the base has them: rounding to few bits takes as much as most
+    /// adapters give.
+    #[default]
+    Fine,
+    /// As the base has them.
+    Same,
+    /// 8 bits a number (`Q8_0`).
+    Q8,
+    /// 16 bits a number.
+    F16,
+}
+
+/// What came of a merge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Length of what rounding took from the changed matrices, by the length of what the adapter gave them: 0 where nothing
+    /// is lost, around 1 where as much is lost as was given.
+    pub lost: f32,
+    /// Bytes of the merged model's weights.
+    pub bytes: u64,
+}
+
 /// Trains adapters, and does what else there is to do with them. Every call may take long and computes on its caller's
 /// thread.
 pub trait Tuner: Send + Sync + 'static {
@@ -324,7 +350,8 @@ pub trait Tuner: Send + Sync + 'static {
     /// [`TuneError`].
     fn export_job(&self, job: &TuneJob, path: &Path) -> Result<(), TuneError>;
 
-    /// Writes base and adapter as one GGUF to `path`, in plain text. `on_progress` gets the share done and may break off.
+    /// Writes base and adapter, multiplied by the strength that is given, as one GGUF to `path`, in plain text. `on_progress` gets the share
+    /// done and may break off.
     ///
     /// # Errors
     /// [`AdapterError`].
@@ -332,10 +359,10 @@ pub trait Tuner: Send + Sync + 'static {
         &self,
         base: &Path,
         adapter: &AdapterFile,
-        strength: f32,
+        how: (f32, MergeFormat),
         path: &Path,
         on_progress: &mut dyn FnMut(f32) -> std::ops::ControlFlow<()>,
-    ) -> Result<(), AdapterError>;
+    ) -> Result<Merged, AdapterError>;
 }
 
 /// Why a run cannot begin or go on.

@@ -6,7 +6,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use hearth_engine_api::{
     AdapterError, AdapterFile, AdapterFormat, Budget, Checkpoint as RunCheckpoint, Example,
-    ExampleLoss, ExampleTokens, Fingerprint, LoadError, TuneError, TuneEstimate, TuneJob,
+    ExampleLoss, ExampleTokens, Fingerprint, LoadError, MergeFormat, Merged, TuneError, TuneEstimate, TuneJob,
     TuneObserver, TuneOutcome, TuneSettings, Tuned, Tuner,
 };
 use hearth_engine_candle::{
@@ -210,12 +210,12 @@ impl Tuner for AdapterTuner {
         &self,
         base: &Path,
         adapter: &AdapterFile,
-        strength: f32,
+        how: (f32, MergeFormat),
         path: &Path,
         on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-    ) -> Result<(), AdapterError> {
+    ) -> Result<Merged, AdapterError> {
         let checkpoint = Checkpoint::open(base)?;
         let adapter = Adapter::from_peft(adapter, checkpoint.config())?;
-        merge(&checkpoint, &adapter, strength, path, on_progress)
+        merge(&checkpoint, &adapter, how, path, on_progress)
     }
 }

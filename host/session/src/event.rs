@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use hearth_base::{
     AdapterId, ConversationId, DatasetId, DocumentId, FolderId, ModelId, PluginId, TuneRunId,
 };
-use hearth_engine_api::{MemoryEstimate, ModelInfo, StopReason, TuneEstimate, TuneSettings, Usage};
+use hearth_engine_api::{
+    MemoryEstimate, Merged, ModelInfo, StopReason, TuneEstimate, TuneSettings, Usage,
+};
 use hearth_vault::{ImportEntry, ImportReport, TuneStep};
 
 use crate::Ticket;
@@ -125,6 +127,8 @@ pub enum Reply {
     Folder(FolderId),
     /// A model was added.
     Model(ModelId),
+    /// An adapter was put into a model, which was added.
+    Merged(ModelId, Merged),
     /// A model is loaded.
     Loaded(ModelInfo),
     /// What a model file is.

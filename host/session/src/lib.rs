@@ -81,8 +81,8 @@ pub use hearth_dataset::{
 };
 pub use hearth_engine_api::{
     AdapterFormat, Backend, Budget, FakeBackend, FakeTuner, KvFormat, LoadOptions, LoraSettings,
-    LossOn, MemoryEstimate, ModelInfo, Precision, StopReason, Target, TuneEstimate, TuneSettings,
-    Tuner, Usage,
+    LossOn, MemoryEstimate, MergeFormat, Merged, ModelInfo, Precision, StopReason, Target,
+    TuneEstimate, TuneSettings, Tuner, Usage,
 };
 pub use hearth_vault::{
     AdapterChoice, AttachmentHead, AuditRow, CallState, ChatTurn, ConversationHead, DayUsage,

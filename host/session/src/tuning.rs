@@ -62,9 +62,9 @@ impl EventLoop {
             TuneCommand::ExportAdapter { adapter, format, path } => {
                 self.blocking(ticket, move |task| adapters::export(task, adapter, format, &path));
             }
-            TuneCommand::MergeAdapter { choice, path } => {
+            TuneCommand::MergeAdapter { choice, format, path } => {
                 self.job(ticket, "Writing a merged model".into());
-                self.blocking(ticket, move |task| adapters::merge(task, choice, &path));
+                self.blocking(ticket, move |task| adapters::merge(task, (choice, format), &path));
             }
             TuneCommand::RenameAdapter(id, name) => {
                 self.blocking(ticket, move |task| adapters::rename(task, id, &name));

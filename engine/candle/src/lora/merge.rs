@@ -1,4 +1,5 @@
-//! A base and an adapter as one model: `W + strength * scale * B A` in place of `W`, all else byte for byte as it was.
+//! A base and an adapter as one model: `W + strength * scale * B A` in place of `W`, all else byte for byte as it was but
+//! for the places of tensors, where those before them have become longer.
 
 use std::{
     borrow::Cow,
@@ -13,7 +14,7 @@ use candle_core::{
     Device, Tensor,
     quantized::{GgmlDType, QStorage, QTensor},
 };
-use hearth_engine_api::AdapterError;
+use hearth_engine_api::{AdapterError, MergeFormat, Merged};
 use rayon::prelude::*;
 use safetensors::Dtype;
 
@@ -21,7 +22,7 @@ use super::{Adapter, Pair, parts::Module, peft::io_error};
 use crate::{
     Checkpoint,
     checkpoint::Files,
-    weights::{Folder, GgufHeader},
+    weights::{Folder, GgufHeader, TensorType},
 };
 
 /// Rows are worked on in pieces of about this many numbers, one on each thread.
@@ -42,8 +43,8 @@ const SIDE_FILES: [&str; 10] = [
 ];
 const INDEX: &str = "model.safetensors.index.json";
 
-/// Writes `base` with the adapter in it to `out`: a GGUF to a GGUF file in which every tensor has the format it had, a
-/// safetensors model to a folder like its own. It takes little memory, appears under its name only when it is whole,
+/// Writes `base` with the adapter in it to `out`: a GGUF to a GGUF file, in which matrices that nothing stands beside have
+/// the format they had; a safetensors model to a folder like its own, in its formats. It takes little memory, appears under its name only when it is whole,
 /// and on Unix is its owner's alone to read. `on_progress` gets the share done and may break off.
 ///
 /// # Errors
@@ -52,19 +53,58 @@ const INDEX: &str = "model.safetensors.index.json";
 pub fn merge(
     base: &Checkpoint,
     adapter: &Adapter,
-    strength: f32,
+    (strength, format): (f32, MergeFormat),
     out: &Path,
     on_progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-) -> Result<(), AdapterError> {
+) -> Result<Merged, AdapterError> {
     let factor = strength * adapter.scale();
     if !factor.is_finite() {
         return Err(AdapterError::Unsupported { what: format!("a strength of {strength}") });
     }
     check_is_elsewhere(base.path(), out)?;
-    let mut merger = Merger { adapter, factor, done_bytes: 0, total_bytes: 0, on_progress };
+    let mut merger = Merger {
+        adapter,
+        factor,
+        format,
+        done_bytes: 0,
+        total_bytes: 0,
+        written_bytes: 0,
+        sums: Sums::default(),
+        on_progress,
+    };
     match base.files() {
-        Files::Gguf(header) => merger.gguf(header, base.path(), out),
-        Files::Safetensors(folder) => merger.folder(folder, out),
+        Files::Gguf(header) => merger.gguf(header, base.path(), out)?,
+        Files::Safetensors(folder) => merger.folder(folder, out)?,
+    }
+    Ok(Merged { lost: merger.sums.lost(), bytes: merger.written_bytes })
+}
+
+/// Squares of what was given to the changed numbers, and of what rounding took.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    given: f64,
+    taken: f64,
+}
+
+impl Sums {
+    fn add(&mut self, other: Self) {
+        self.given += other.given;
+        self.taken += other.taken;
+    }
+
+    fn lost(self) -> f32 {
+        if self.given > 0.0 { (self.taken / self.given).sqrt() as f32 } else { 0.0 }
+    }
+}
+
+/// The format that a matrix gets.
+fn format_for(own: GgmlDType, wish: MergeFormat) -> GgmlDType {
+    let few_bits = own.type_size() < own.block_size();
+    match wish {
+        MergeFormat::Fine if few_bits => GgmlDType::Q8_0,
+        MergeFormat::Fine | MergeFormat::Same => own,
+        MergeFormat::Q8 => GgmlDType::Q8_0,
+        MergeFormat::F16 => GgmlDType::F16,
     }
 }
 
@@ -81,12 +121,16 @@ fn check_is_elsewhere(base: &Path, out: &Path) -> Result<(), AdapterError> {
 /// Rows of a matrix, and what stands beside them.
 type Part<'a> = (Range<usize>, &'a Pair);
 
-/// A matrix in a file that is to be replaced by one in the same format.
+/// A matrix in a file that is to be replaced by another.
 struct Changed<'a> {
     name: String,
     start: u64,
     bytes: u64,
     format: GgmlDType,
+    /// The format it gets.
+    becomes: GgmlDType,
+    /// Bytes from its start to the start of what comes behind it, before and then.
+    room: (u64, u64),
     columns: usize,
     parts: Vec<Part<'a>>,
 }
@@ -94,8 +138,11 @@ struct Changed<'a> {
 struct Merger<'a, 'p> {
     adapter: &'a Adapter,
     factor: f32,
+    format: MergeFormat,
     done_bytes: u64,
     total_bytes: u64,
+    written_bytes: u64,
+    sums: Sums,
     on_progress: &'p mut dyn FnMut(f32) -> ControlFlow<()>,
 }
 
@@ -109,12 +156,15 @@ impl<'a> Merger<'a, '_> {
                 what: format!("a matrix in the format {} ({name})", entry.kind),
             })?;
             let start = header.data_start() + entry.offset;
-            let place = (start, entry.bytes, format);
-            changed.push(change(name, &entry.shape, place, parts)?);
+            let mut matrix = change(name, &entry.shape, (start, entry.bytes, format), parts)?;
+            matrix.becomes = format_for(format, self.format);
+            matrix.make_room(header.alignment())?;
+            changed.push(matrix);
         }
         self.total_bytes = base.metadata().map_err(|source| io_error(base, source))?.len();
+        let header = moved(header, base, &mut changed)?;
         let mut temporary = Temporary::beside(out);
-        self.rewrite(base, &temporary.path, changed)?;
+        self.rewrite(base, &temporary.path, header, changed)?;
         temporary.put(out)
     }
 
@@ -123,6 +173,10 @@ impl<'a> Merger<'a, '_> {
             let what = "a GGUF out of a safetensors model; give a folder's name, it becomes a \
                         safetensors model too"
                 .into();
+            return Err(AdapterError::Unsupported { what });
+        }
+        if matches!(self.format, MergeFormat::Q8 | MergeFormat::F16) {
+            let what = "another format for a safetensors model; it keeps its own".into();
             return Err(AdapterError::Unsupported { what });
         }
         self.total_bytes = base.file_bytes;
@@ -151,7 +205,7 @@ impl<'a> Merger<'a, '_> {
                 1 => OsStr::new("model.safetensors"),
                 _ => shard.file_name().unwrap_or_default(),
             };
-            self.rewrite(shard, &temporary.path.join(name), changed)?;
+            self.rewrite(shard, &temporary.path.join(name), Vec::new(), changed)?;
         }
         let index = (base.shards().len() > 1).then_some(INDEX);
         for name in SIDE_FILES.into_iter().chain(index) {
@@ -187,22 +241,28 @@ impl<'a> Merger<'a, '_> {
         matrices
     }
 
-    /// Copies a file with some of its matrices changed.
+    /// Copies a file with some of its matrices changed, and its first bytes replaced by `first`.
     fn rewrite(
         &mut self,
         from: &Path,
         to: &Path,
+        first: Vec<u8>,
         mut changed: Vec<Changed<'a>>,
     ) -> Result<(), AdapterError> {
         changed.sort_by_key(|matrix| matrix.start);
         let mut source = File::open(from).map_err(|source| io_error(from, source))?;
         let whole = source.metadata().map_err(|source| io_error(from, source))?.len();
         let mut sink = BufWriter::with_capacity(COPY_BYTES, create_private(to)?);
-        let mut at = 0;
+        let mut at = first.len() as u64;
+        sink.write_all(&first).map_err(|source| io_error(to, source))?;
+        source.seek(SeekFrom::Start(at)).map_err(|source| io_error(from, source))?;
+        self.written_bytes += at;
+        self.done_bytes += at;
         for matrix in &changed {
             self.copy(&mut source, &mut sink, matrix.start.saturating_sub(at), (from, to))?;
             self.change(&mut source, &mut sink, matrix, (from, to))?;
-            at = matrix.start + matrix.bytes;
+            at = (matrix.start + matrix.room.0).min(whole);
+            source.seek(SeekFrom::Start(at)).map_err(|source| io_error(from, source))?;
         }
         self.copy(&mut source, &mut sink, whole.saturating_sub(at), (from, to))?;
         let file = sink.into_inner().map_err(|error| io_error(to, error.into_error()))?;
@@ -222,6 +282,7 @@ impl<'a> Merger<'a, '_> {
             source.read_exact(&mut buffer[..size]).map_err(|source| io_error(from, source))?;
             sink.write_all(&buffer[..size]).map_err(|source| io_error(to, source))?;
             bytes -= size as u64;
+            self.written_bytes += size as u64;
             self.advance(size as u64)?;
         }
         Ok(())
@@ -239,6 +300,7 @@ impl<'a> Merger<'a, '_> {
         let piece_rows = (PIECE_NUMBERS / matrix.columns.max(1)).max(1);
         source.seek(SeekFrom::Start(matrix.start)).map_err(|source| io_error(from, source))?;
         let starts: Vec<usize> = (0..rows).step_by(piece_rows).collect();
+        let mut written = 0;
         for starts in starts.chunks(rayon::current_num_threads().max(1)) {
             let mut pieces = Vec::with_capacity(starts.len());
             for &start in starts {
@@ -247,14 +309,23 @@ impl<'a> Merger<'a, '_> {
                 source.read_exact(&mut bytes).map_err(|source| io_error(from, source))?;
                 pieces.push((start..end, bytes));
             }
-            let merge = |(rows, bytes)| matrix.merged(rows, bytes, self.factor);
-            let merged: Vec<Vec<u8>> =
+            let factor = self.factor;
+            let merge = |(rows, bytes): (Range<usize>, Vec<u8>)| {
+                let read = bytes.len();
+                matrix.merged(rows, bytes, factor).map(|merged| (read, merged))
+            };
+            let merged: Vec<(usize, (Vec<u8>, Sums))> =
                 pieces.into_par_iter().map(merge).collect::<Result<_, AdapterError>>()?;
-            for piece in merged {
+            for (read, (piece, sums)) in merged {
                 sink.write_all(&piece).map_err(|source| io_error(to, source))?;
-                self.advance(piece.len() as u64)?;
+                self.sums.add(sums);
+                written += piece.len() as u64;
+                self.advance(read as u64)?;
             }
         }
+        let padding = matrix.room.1.saturating_sub(written) as usize;
+        sink.write_all(&vec![0; padding]).map_err(|source| io_error(to, source))?;
+        self.written_bytes += matrix.room.1;
         Ok(())
     }
 
@@ -277,25 +348,81 @@ fn change<'a>(
     let end = parts.last().map_or(0, |(rows, _)| rows.end);
     match shape {
         &[rows, columns] if end <= rows && parts.iter().all(|(_, pair)| pair.inputs == columns) => {
-            Ok(Changed { name, start, bytes, format, columns, parts })
+            let room = (bytes, bytes);
+            Ok(Changed { name, start, bytes, format, becomes: format, room, columns, parts })
         }
         _ => Err(AdapterError::OtherModel { reason: format!("{name} has the shape {shape:?}") }),
     }
 }
 
+/// A GGUF's header for a file in which some matrices are others, with the places of those behind them; nothing where all
+/// is as it was.
+fn moved(
+    header: &GgufHeader,
+    base: &Path,
+    changed: &mut [Changed<'_>],
+) -> Result<Vec<u8>, AdapterError> {
+    if changed.iter().all(|matrix| matrix.becomes == matrix.format) {
+        return Ok(Vec::new());
+    }
+    changed.sort_by_key(|matrix| matrix.start);
+    let length = usize::try_from(header.data_start()).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length];
+    File::open(base)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|source| io_error(base, source))?;
+    for (name, entry) in header.tensors() {
+        let start = header.data_start() + entry.offset;
+        let before = changed.iter().take_while(|matrix| matrix.start < start);
+        let offset = before.fold(entry.offset, |offset, matrix| {
+            (offset + matrix.room.1).saturating_sub(matrix.room.0)
+        });
+        let own = changed.iter().find(|matrix| matrix.name == *name);
+        let kind = own.and_then(|matrix| TensorType::of(matrix.becomes)).unwrap_or(entry.kind);
+        let place = header.place_of_type(name).ok_or_else(|| absent(name))?;
+        let mut write = |at: usize, number: &[u8]| match bytes.get_mut(at..at + number.len()) {
+            Some(there) => {
+                there.copy_from_slice(number);
+                Ok(())
+            }
+            None => Err(absent(name)),
+        };
+        write(place, &kind.id().to_le_bytes())?;
+        write(place + size_of::<u32>(), &offset.to_le_bytes())?;
+    }
+    Ok(bytes)
+}
+
 impl Changed<'_> {
-    /// Some of the matrix's rows with what stands beside them added. Rows that nothing is added to stay as they are,
-    /// which quantising anew would not promise.
+    /// Reckons how much further apart its neighbours are in its new format.
+    fn make_room(&mut self, alignment: u64) -> Result<(), AdapterError> {
+        if self.becomes == self.format {
+            return Ok(());
+        }
+        let (block, size) = (self.becomes.block_size(), self.becomes.type_size());
+        if !self.columns.is_multiple_of(block) {
+            let what =
+                format!("{:?} for rows of {} numbers ({})", self.becomes, self.columns, self.name);
+            return Err(AdapterError::Unsupported { what });
+        }
+        let own = (self.format.block_size(), self.format.type_size());
+        let bytes = self.bytes / own.1 as u64 * own.0 as u64 / block as u64 * size as u64;
+        self.room = (self.bytes.next_multiple_of(alignment), bytes.next_multiple_of(alignment));
+        Ok(())
+    }
+
+    /// Some of the matrix's rows with what stands beside them added. In the format that they have, rows that nothing is
+    /// added to stay as they are, which quantising anew would not promise.
     fn merged(
         &self,
         rows: Range<usize>,
         bytes: Vec<u8>,
         factor: f32,
-    ) -> Result<Vec<u8>, AdapterError> {
+    ) -> Result<(Vec<u8>, Sums), AdapterError> {
         let beside: Vec<Overlap<'_>> =
             self.parts.iter().filter_map(|part| overlap(part, &rows)).collect();
-        if factor == 0.0 || beside.is_empty() {
-            return Ok(bytes);
+        if self.becomes == self.format && (factor == 0.0 || beside.is_empty()) {
+            return Ok((bytes, Sums::default()));
         }
         let shape = (rows.len(), self.columns);
         let failed = |error: candle_core::Error| AdapterError::Malformed {
@@ -305,21 +432,27 @@ impl Changed<'_> {
             .and_then(|storage| QTensor::new(storage, shape)?.dequantize(&Device::Cpu))
             .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
             .map_err(failed)?;
+        let mut sums = Sums::default();
         for Overlap { first, b, pair } in beside {
             let added = product(b, pair).map_err(failed)?;
             for (number, added) in numbers[first * self.columns..].iter_mut().zip(added) {
                 *number += factor * added;
+                sums.given += f64::from(factor * added).powi(2);
             }
         }
-        let most = if self.format == GgmlDType::F16 { 65_504.0 } else { f32::MAX };
+        let most = if self.becomes == GgmlDType::F16 { 65_504.0 } else { f32::MAX };
         if numbers.iter().any(|number| number.is_nan() || number.abs() > most) {
-            let what = format!("numbers beyond {:?} in {}", self.format, self.name);
+            let what = format!("numbers beyond {:?} in {}", self.becomes, self.name);
             return Err(AdapterError::Unsupported { what });
         }
-        Tensor::from_vec(numbers, shape, &Device::Cpu)
-            .and_then(|tensor| QTensor::quantize(&tensor, self.format))
-            .and_then(|tensor| Ok(tensor.data()?.into_owned()))
-            .map_err(failed)
+        let exact = Tensor::from_vec(numbers, shape, &Device::Cpu).map_err(failed)?;
+        let rounded = QTensor::quantize(&exact, self.becomes).map_err(failed)?;
+        sums.taken = rounded
+            .dequantize(&Device::Cpu)
+            .and_then(|rounded| (rounded - exact)?.sqr()?.sum_all()?.to_scalar::<f32>())
+            .map_err(failed)?
+            .into();
+        Ok((rounded.data().map_err(failed)?.into_owned(), sums))
     }
 }
 

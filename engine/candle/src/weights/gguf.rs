@@ -44,7 +44,10 @@ pub struct GgufHeader {
     /// The metadata by key.
     pub metadata: HashMap<String, Value>,
     tensors: BTreeMap<String, TensorEntry>,
+    /// Where in the file each tensor's entry in the list ends: with its type and its offset.
+    entry_ends: BTreeMap<String, u64>,
     data_start: u64,
+    alignment: u64,
 }
 
 /// Where a tensor lies and what it is.
@@ -95,16 +98,17 @@ impl GgufHeader {
             }
         }
         let alignment = alignment(&metadata)?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut entry_ends) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..tensor_count {
             let (name, entry) = read_tensor(&mut cursor)?;
+            entry_ends.insert(name.clone(), cursor.position());
             if tensors.insert(name.clone(), entry).is_some() {
                 return Err(malformed(format!("tensor {name:?} appears twice")));
             }
         }
         let data_start = cursor.position().next_multiple_of(alignment);
         check_placement(&tensors, alignment, file_bytes.saturating_sub(data_start))?;
-        Ok(Self { metadata, tensors, data_start })
+        Ok(Self { metadata, tensors, entry_ends, data_start, alignment })
     }
 
     /// The tensors by name.
@@ -115,6 +119,17 @@ impl GgufHeader {
     /// Where in the file the data starts, in bytes.
     pub const fn data_start(&self) -> u64 {
         self.data_start
+    }
+
+    /// What offsets are multiples of.
+    pub(crate) const fn alignment(&self) -> u64 {
+        self.alignment
+    }
+
+    /// Where in the file the type of a tensor stands, with its offset right behind.
+    pub(crate) fn place_of_type(&self, name: &str) -> Option<usize> {
+        let end = self.entry_ends.get(name)?;
+        usize::try_from(end - size_of::<(u32, [u32; 2])>() as u64).ok()
     }
 
     /// Text under `key`.

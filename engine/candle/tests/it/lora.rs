@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
 
 use candle_core::{Device, Tensor, quantized::GgmlDType};
-use hearth_engine_api::{AdapterError, AdapterFile, Fingerprint, LoraSettings, Target};
+use hearth_engine_api::{
+    AdapterError, AdapterFile, Fingerprint, LoraSettings, MergeFormat, Target,
+};
 use hearth_engine_candle::{
     Checkpoint,
     lora::{Adapter, HearthMeta, hearth_meta, merge, read_peft, write_peft},
@@ -133,10 +135,10 @@ fn every_familys_adapters_go_through_every_file_and_into_every_base() {
         }
 
         let merged = folder.path().join("merged.gguf");
-        merge(&of_gguf, &beside_gguf, 0.5, &merged, &mut go_on).unwrap();
+        merge(&of_gguf, &beside_gguf, (0.5, MergeFormat::Same), &merged, &mut go_on).unwrap();
         close(&logits_of(&merged), &expected, 2e-4, &format!("{name}, merged into a GGUF"));
         let merged = folder.path().join("merged");
-        merge(&of_tensors, &adapter, 0.5, &merged, &mut go_on).unwrap();
+        merge(&of_tensors, &adapter, (0.5, MergeFormat::Same), &merged, &mut go_on).unwrap();
         close(&logits_of(&merged), &expected, 2e-4, &format!("{name}, merged into tensors"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "{name}: something is left");
     }
@@ -176,7 +178,7 @@ fn quantised_bases_stay_in_their_formats_and_all_else_as_it_was() {
         let checkpoint = Checkpoint::open(&base).unwrap();
         let adapter = trained(checkpoint.config(), &settings(4, &[Target::Q, Target::Down]));
         let merged = folder.path().join("merged.gguf");
-        merge(&checkpoint, &adapter, 1.0, &merged, &mut go_on).unwrap();
+        merge(&checkpoint, &adapter, (1.0, MergeFormat::Same), &merged, &mut go_on).unwrap();
         let (before, after) = (fs::read(&base).unwrap(), fs::read(&merged).unwrap());
         assert_eq!(before.len(), after.len());
         let header = hearth_engine_candle::weights::GgufHeader::open(&base).unwrap();
@@ -201,8 +203,63 @@ fn quantised_bases_stay_in_their_formats_and_all_else_as_it_was() {
         assert!(merged < 1.5 * own, "{format:?}: {merged} where the base is off by {own}");
 
         let nothing = folder.path().join("nothing.gguf");
-        merge(&checkpoint, &adapter, 0.0, &nothing, &mut go_on).unwrap();
+        merge(&checkpoint, &adapter, (0.0, MergeFormat::Same), &nothing, &mut go_on).unwrap();
         assert_eq!(fs::read(&nothing).unwrap(), before, "{format:?}");
+    }
+}
+
+#[test]
+fn what_few_bits_would_take_is_kept_in_more_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base.gguf");
+    let toy = Toy::new(wide());
+    let merged = folder.path().join("merged.gguf");
+    for (format, fine) in [
+        (GgmlDType::Q4K, "Q8_0"),
+        (GgmlDType::Q6K, "Q8_0"),
+        (GgmlDType::Q8_0, "Q8_0"),
+        (GgmlDType::F16, "F16"),
+    ] {
+        toy.write_gguf(&base, format, &[]);
+        let checkpoint = Checkpoint::open(&base).unwrap();
+        let adapter = trained(checkpoint.config(), &settings(4, &[Target::Q, Target::Down]));
+        let as_it_was = logits_of(&base);
+        let mut lost = Vec::new();
+        for (wish, expected) in [
+            (MergeFormat::Same, None),
+            (MergeFormat::Fine, Some(fine)),
+            (MergeFormat::Q8, Some("Q8_0")),
+            (MergeFormat::F16, Some("F16")),
+        ] {
+            let done = merge(&checkpoint, &adapter, (1.0, wish), &merged, &mut go_on).unwrap();
+            let header = hearth_engine_candle::weights::GgufHeader::open(&merged).unwrap();
+            assert_eq!(done.bytes, merged.metadata().unwrap().len());
+            let old = hearth_engine_candle::weights::GgufHeader::open(&base).unwrap();
+            let (before, after) = (fs::read(&base).unwrap(), fs::read(&merged).unwrap());
+            for (name, entry) in header.tensors() {
+                let known = &old.tensors()[name];
+                if name.contains("attn_q.") || name.contains("ffn_down.") {
+                    let kind = expected.map_or_else(|| known.kind.to_string(), str::to_owned);
+                    assert_eq!(entry.kind.to_string(), kind, "{format:?} {wish:?} {name}");
+                    continue;
+                }
+                assert_eq!((entry.kind, entry.bytes), (known.kind, known.bytes));
+                let data = |file: &[u8], start: u64, offset: u64| {
+                    file[(start + offset) as usize..(start + offset + entry.bytes) as usize]
+                        .to_vec()
+                };
+                let moved = data(&after, header.data_start(), entry.offset);
+                assert!(moved == data(&before, old.data_start(), known.offset), "{name}");
+            }
+            assert_ne!(logits_of(&merged), as_it_was);
+            lost.push(done.lost);
+        }
+        let [same, fine, q8, f16] = lost[..] else { panic!() };
+        assert!(f16 < 0.01 && q8 < 0.05 && f16 <= q8, "{format:?}: {lost:?}");
+        assert!(fine <= same, "{format:?}: {lost:?}");
+        if format == GgmlDType::Q4K {
+            assert!(fine < same / 8.0, "{lost:?}");
+        }
     }
 }
 
@@ -228,16 +285,16 @@ fn a_merge_that_is_broken_off_leaves_nothing_and_never_replaces_its_base() {
     let adapter = trained(checkpoint.config(), &settings(2, &[Target::V]));
     let out = folder.path().join("merged.gguf");
     let mut calls = 0;
-    let stop = merge(&checkpoint, &adapter, 1.0, &out, &mut |share| {
+    let stop = merge(&checkpoint, &adapter, (1.0, MergeFormat::Same), &out, &mut |share| {
         assert!((0.0..=1.0).contains(&share));
         calls += 1;
         if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert!(matches!(stop, Err(AdapterError::Cancelled)));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    let onto = merge(&checkpoint, &adapter, 1.0, &base, &mut go_on);
+    let onto = merge(&checkpoint, &adapter, (1.0, MergeFormat::Same), &base, &mut go_on);
     assert!(matches!(onto, Err(AdapterError::Unsupported { .. })));
-    let far = merge(&checkpoint, &adapter, f32::INFINITY, &out, &mut go_on);
+    let far = merge(&checkpoint, &adapter, (f32::INFINITY, MergeFormat::Same), &out, &mut go_on);
     assert!(matches!(far, Err(AdapterError::Unsupported { .. })));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -253,7 +310,7 @@ fn what_remembers_private_texts_is_its_owners_alone() {
     let checkpoint = Checkpoint::open(&base).unwrap();
     let adapter = trained(checkpoint.config(), &settings(2, &[Target::V]));
     let out = folder.path().join("merged.gguf");
-    merge(&checkpoint, &adapter, 1.0, &out, &mut go_on).unwrap();
+    merge(&checkpoint, &adapter, (1.0, MergeFormat::Same), &out, &mut go_on).unwrap();
     let peft = folder.path().join("adapter");
     write_peft(&adapter.to_peft("base", None).unwrap(), &peft).unwrap();
     let gguf = folder.path().join("adapter.gguf");

@@ -3,8 +3,8 @@
 use std::fs;
 
 use hearth_engine_api::{
-    AdapterFile, AdapterFormat, Budget, ChatMessage, Example, Role, TuneError, TuneJob,
-    TuneOutcome, TuneSettings, Tuner,
+    AdapterFile, AdapterFormat, Budget, ChatMessage, Example, MergeFormat, Role, TuneError,
+    TuneJob, TuneOutcome, TuneSettings, Tuner,
 };
 use hearth_engine_tune::AdapterTuner;
 
@@ -116,7 +116,9 @@ fn adapters_go_to_files_and_come_back() {
     }
     let merged = folder.path().join("merged.gguf");
     let mut go_on = |_share: f32| std::ops::ControlFlow::Continue(());
-    AdapterTuner.merge(&base, &tuned.adapter, 1.0, &merged, &mut go_on).unwrap();
+    AdapterTuner
+        .merge(&base, &tuned.adapter, (1.0, MergeFormat::Same), &merged, &mut go_on)
+        .unwrap();
     let owner = &mut Owner::default();
     let losses = AdapterTuner.evaluate(&merged, None, &job.train[..2], &job.settings, owner);
     for (one, other) in losses.unwrap().iter().zip(&expected) {
@@ -157,4 +159,49 @@ fn a_job_is_written_for_peft() {
     assert_eq!(settings.sequence_tokens, job.settings.sequence_tokens);
     let program = fs::read_to_string(folder.path().join("finetune.py")).unwrap();
     assert!(program.contains("LoraConfig"));
+}
+
+/// Rounding to 4 bits takes a part of what the adapter gives; to 8 bits, next to nothing.
+#[test]
+fn a_merged_model_keeps_what_its_adapter_gives() {
+    let Some(stage) = stage("a_merged_model_keeps_what_its_adapter_gives", 60) else { return };
+    let base = stage.base.join("gguf/stories656k-q4_0.gguf");
+    let job = TuneJob {
+        base: base.clone(),
+        train: stage.train.into(),
+        held_out: Vec::new().into(),
+        settings: TuneSettings { budget: Budget::Steps(12), ..settings() },
+        initial: None,
+    };
+    let TuneOutcome::Finished(tuned) =
+        AdapterTuner.tune(&job, None, &mut Owner::default()).unwrap()
+    else {
+        panic!("it was not interrupted")
+    };
+    let loss = |base: &std::path::Path, adapter: Option<(&AdapterFile, f32)>| {
+        let owner = &mut Owner::default();
+        let losses =
+            AdapterTuner.evaluate(base, adapter, &stage.held_out, &job.settings, owner).unwrap();
+        let sum: f64 = losses.iter().map(|example| example.loss).sum();
+        sum / losses.iter().map(|example| example.tokens).sum::<u64>() as f64
+    };
+    let (without, with) = (loss(&base, None), loss(&base, Some((&tuned.adapter, 1.0))));
+    let gain = without - with;
+    assert!(gain > 0.2, "{without} {with}");
+    let folder = tempfile::tempdir().unwrap();
+    let merged = |format: MergeFormat| {
+        let path = folder.path().join("merged.gguf");
+        let mut go_on = |_share: f32| std::ops::ControlFlow::Continue(());
+        let done =
+            AdapterTuner.merge(&base, &tuned.adapter, (1.0, format), &path, &mut go_on).unwrap();
+        assert_eq!(done.bytes, path.metadata().unwrap().len());
+        ((loss(&path, None) - with) / gain, done.lost)
+    };
+    let all = [MergeFormat::Same, MergeFormat::Fine, MergeFormat::Q8, MergeFormat::F16].map(merged);
+    println!("of a gain of {gain:.3} nats, lost by format, and rounding: {all:.4?}");
+    let [same, fine, q8, f16] = all;
+    assert_eq!(fine, q8);
+    assert!(fine.0.abs() < 0.02 && f16.0.abs() < 0.02, "{all:?}");
+    assert!(fine.0.abs() < same.0.abs(), "{all:?}");
+    assert!(f16.1 < fine.1 && 4.0 * fine.1 < same.1, "{all:?}");
 }

@@ -333,7 +333,10 @@ fn export(ui: &mut Ui, adapter: &AdapterView, model: &mut Model, out: &mut Outbo
         let peft = path_row(ui, path, "Where to write it", "/home/you/adapter", |ui| {
             over |= ghost(ui, "", "Cancel").clicked();
             merged = secondary(ui, "", "Whole model")
-                .on_hover_text("Base and adapter as one GGUF")
+                .on_hover_text(
+                    "Base and adapter as one model. Where the base has fewer than 8 bits a number, what changes gets 8: \
+                     rounding to fewer takes much of what the adapter gives.",
+                )
                 .clicked();
             gguf = secondary(ui, "", "GGUF").on_hover_text("As llama.cpp reads it").clicked();
             secondary(ui, "", "peft").on_hover_text("A folder for Hugging Face's peft").clicked()
@@ -345,7 +348,11 @@ fn export(ui: &mut Ui, adapter: &AdapterView, model: &mut Model, out: &mut Outbo
             None
         } else if merged {
             let choice = AdapterChoice { adapter, strength: 1.0 };
-            Some(TuneCommand::MergeAdapter { choice, path: path.clone() })
+            Some(TuneCommand::MergeAdapter {
+                choice,
+                format: hearth_session::MergeFormat::default(),
+                path: path.clone(),
+            })
         } else if gguf {
             Some(export(AdapterFormat::Gguf))
         } else {
@@ -370,7 +377,7 @@ fn import(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         "A folder as Hugging Face's peft writes it, or a GGUF adapter, made for the model that is loaded.",
     );
     card(ui, |ui| {
-        let chosen = ui.id().with("learnt from");
+        let chosen = egui::Id::new("what an adapter learnt from");
         let mut dataset = ui.data(|data| data.get_temp::<Option<DatasetId>>(chosen)).flatten();
         learnt_from(ui, view, &mut dataset);
         ui.data_mut(|data| data.insert_temp(chosen, dataset));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use hearth_session::{AdapterFormat, Target};
+use hearth_session::{AdapterFormat, MergeFormat, Target};
 
 #[derive(Subcommand)]
 pub(crate) enum DatasetVerb {
@@ -312,7 +312,35 @@ pub(crate) enum AdapterVerb {
         /// Where to.
         #[arg(long)]
         to: PathBuf,
+        /// The format of the matrices that are changed.
+        #[arg(long, value_enum, default_value_t = MergeKind::Fine)]
+        format: MergeKind,
     },
+}
+
+/// In which format a merged model has what was changed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum MergeKind {
+    /// 8 bits a number where the model has fewer: fewer would take much of what the adapter gives.
+    Fine,
+    /// As the model has it: the smallest file.
+    Same,
+    /// 8 bits a number.
+    #[value(name = "q8_0")]
+    Q8,
+    /// 16 bits a number.
+    F16,
+}
+
+impl From<MergeKind> for MergeFormat {
+    fn from(kind: MergeKind) -> Self {
+        match kind {
+            MergeKind::Fine => Self::Fine,
+            MergeKind::Same => Self::Same,
+            MergeKind::Q8 => Self::Q8,
+            MergeKind::F16 => Self::F16,
+        }
+    }
 }
 
 /// Files that adapters travel as.

@@ -73,14 +73,20 @@ pub(crate) fn run(verb: AdapterVerb, opener: &Opener, out: Out) -> Outcome {
             shell.run(Command::Tune(export))?;
             out.result(json!({"exported": to}), format!("Wrote {}.", to.display()));
         }
-        AdapterVerb::Merge { adapter, to } => {
+        AdapterVerb::Merge { adapter, to, format } => {
             let choice = choice(&shell, &adapter)?;
             note("A merged model can give away what the adapter learnt: protect what is written.");
-            let merge = TuneCommand::MergeAdapter { choice, path: to.clone() };
-            if let Reply::Model(id) = shell.run(Command::Tune(merge))? {
+            let format = format.into();
+            let merge = TuneCommand::MergeAdapter { choice, format, path: to.clone() };
+            if let Reply::Merged(id, merged) = shell.run(Command::Tune(merge))? {
                 out.result(
-                    json!({"merged": to, "model": id}),
-                    format!("Wrote {} and added it as model {id}.", to.display()),
+                    json!({"merged": to, "model": id, "lost": merged.lost, "bytes": merged.bytes}),
+                    format!(
+                        "Wrote {} ({} MB) and added it as model {id}. Rounding is {:.1} % of what the adapter gives.",
+                        to.display(),
+                        merged.bytes >> 20,
+                        100.0 * merged.lost
+                    ),
                 );
             }
         }

@@ -7,7 +7,9 @@ use std::{
 
 use hearth_base::{AdapterId, ConversationId, DatasetId, Label, ModelId, Origin, PluginId, Source};
 use hearth_broker::PersonalAdapter;
-use hearth_engine_api::{AdapterError, AdapterFile, AdapterFormat, AdapterSlot, AdapterUse};
+use hearth_engine_api::{
+    AdapterError, AdapterFile, AdapterFormat, AdapterSlot, AdapterUse, MergeFormat,
+};
 use hearth_vault::{AdapterChoice, AdapterRecord, LearntFrom, NewAdapter, StoreError};
 
 use super::{AdapterReport, AdapterView, TuneRules, base, datasets, rules, runs};
@@ -219,13 +221,18 @@ pub(super) fn export(
 }
 
 /// Writes base and adapter as one model, which is private whatever the base is.
-pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<Reply, UserError> {
+pub(super) fn merge(
+    task: &Task,
+    (choice, format): (AdapterChoice, MergeFormat),
+    path: &Path,
+) -> Result<Reply, UserError> {
     check(&[choice])?;
     refuse_models(task, path)?;
     let record = record(task, choice.adapter)?;
     let (base_id, base) = base::of_adapter(task, &record)?;
     let file = file(task, choice.adapter)?;
-    task.ctx.tuner.merge(&base.path, &file, choice.strength, path, &mut |share| {
+    let how = (choice.strength, format);
+    let merged = task.ctx.tuner.merge(&base.path, &file, how, path, &mut |share| {
         task.show(task.ctx.stamp(), Change::Job(task.ticket, Some(share), String::new()));
         unless(task.cancel.is_cancelled())
     })?;
@@ -235,7 +242,7 @@ pub(super) fn merge(task: &Task, choice: AdapterChoice, path: &Path) -> Result<R
     let id = task.vault().add_merged_model(&path, &name, choice.adapter, base_id)?;
     task.audit(None, "A model was written to a file with an adapter in it, in plain text.", true);
     models::show(task)?;
-    Ok(Reply::Model(id))
+    Ok(Reply::Merged(id, merged))
 }
 
 /// No model that Hearth knows is written over: it would keep its name, its adapters and what it counts as.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hearth_base::{AdapterId, ConversationId, DatasetId, MessageId, ModelId, PluginId, TuneRunId};
 use hearth_dataset::Recipe;
-use hearth_engine_api::{AdapterFormat, TuneSettings};
+use hearth_engine_api::{AdapterFormat, MergeFormat, TuneSettings};
 use hearth_vault::{AdapterChoice, Rating};
 
 use super::view::TuneRules;
@@ -94,10 +94,13 @@ pub enum TuneCommand {
         /// Where to.
         path: PathBuf,
     },
-    /// Writes the base model and an adapter as one GGUF, in plain text, and adds it to the models as a private one.
+    /// Writes the base model and an adapter as one GGUF, in plain text, and adds it to the models as a private one;
+    /// answers [`crate::Reply::Merged`].
     MergeAdapter {
         /// Which, and how much of it.
         choice: AdapterChoice,
+        /// In which format the changed matrices are written.
+        format: MergeFormat,
         /// Where to.
         path: PathBuf,
     },

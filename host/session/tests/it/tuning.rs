@@ -10,8 +10,8 @@ use std::{
 
 use hearth_session::{
     AdapterChoice, AdapterId, Budget, Command, Conversations, DatasetId, DocumentQuery, ErrorKind,
-    FakeBackend, FakeTuner, Power, Rating, Recipe, Reply, RunPlan, RunState, Session, Settings,
-    SourceFilter, Template, TuneCommand, TuneRules, TuneSettings, UserError, View, Wait,
+    FakeBackend, FakeTuner, MergeFormat, Power, Rating, Recipe, Reply, RunPlan, RunState, Session,
+    Settings, SourceFilter, Template, TuneCommand, TuneRules, TuneSettings, UserError, View, Wait,
 };
 
 use crate::stage::{DIGEST, Setting, Stage, passphrase, run, until};
@@ -382,8 +382,10 @@ fn adapters_go_out_and_come_in_and_merge() {
     stage.tune(TuneCommand::AcceptAdapter { adapter: back, anyway: false }).unwrap();
     let choice = AdapterChoice { adapter: back, strength: 0.7 };
     let path = stage.dir.path().join("merged.gguf");
-    let merge = || TuneCommand::MergeAdapter { choice, path: path.clone() };
-    let Reply::Model(model) = stage.tune(merge()).unwrap() else { panic!() };
+    let merge =
+        || TuneCommand::MergeAdapter { choice, format: MergeFormat::Fine, path: path.clone() };
+    let Reply::Merged(model, done) = stage.tune(merge()).unwrap() else { panic!() };
+    assert!(done.bytes > 0);
     let over = stage.tune(merge()).unwrap_err();
     assert!(over.message.contains("is the model"), "{over:?}");
     let merged = stage.view().models.models.iter().find(|m| m.id == Some(model)).unwrap().clone();
@@ -416,11 +418,8 @@ fn what_an_adapter_from_elsewhere_learnt_is_named_or_unknown() {
     assert_eq!((of(unknown), of(named)), ((0, 0), (1, 0)));
     let choice = AdapterChoice { adapter: named, strength: 1.0 };
     let merged = stage.dir.path().join("merged.gguf");
-    let Reply::Model(model) =
-        stage.tune(TuneCommand::MergeAdapter { choice, path: merged }).unwrap()
-    else {
-        panic!()
-    };
+    let merge = TuneCommand::MergeAdapter { choice, format: MergeFormat::Same, path: merged };
+    let Reply::Merged(model, _) = stage.tune(merge).unwrap() else { panic!() };
     let refused = stage.run(Command::MarkModel { model, public: true }).unwrap_err();
     assert!(refused.message.contains("stays private"), "{refused:?}");
     stage.tune(TuneCommand::RemoveDataset(dataset)).unwrap();

@@ -14,6 +14,16 @@ impl TensorType {
         Self(id)
     }
 
+    /// The file's number for it.
+    pub(crate) const fn id(self) -> u32 {
+        self.0
+    }
+
+    /// The type of what candle has so.
+    pub(crate) fn of(format: GgmlDType) -> Option<Self> {
+        (0..=30).map(Self).find(|kind| kind.supported() == Some(format))
+    }
+
     /// The same for candle, where the engine runs it. Q8_1 and Q8_K are only ever types of activations.
     pub const fn supported(self) -> Option<GgmlDType> {
         Some(match self.0 {
