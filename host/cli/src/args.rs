@@ -1,6 +1,7 @@
 //! What can be asked on the command line.
 
 mod authoring;
+mod life;
 mod tune;
 
 use std::{num::ParseIntError, path::PathBuf, str::FromStr};
@@ -12,6 +13,7 @@ use hearth_session::{Capability, DocumentKind};
 use crate::commands::Reveal;
 
 pub(crate) use authoring::AuthorVerb;
+pub(crate) use life::{LifeVerb, ToolCalls};
 pub(crate) use tune::{
     AdapterVerb, Chats, DatasetArgs, DatasetVerb, PlanArgs, TemplateKind, TuneVerb,
 };
@@ -205,6 +207,9 @@ pub(crate) struct ChatArgs {
     /// Let the model read this document; may be repeated.
     #[arg(long, value_name = "ID")]
     pub(crate) attach: Vec<i64>,
+    /// What to do where the model wants to call a plugin's tool.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) tools: ToolCalls,
     /// What to ask; without it, lines from the terminal or all of stdin.
     pub(crate) message: Vec<String>,
 }
@@ -514,11 +519,8 @@ pub(crate) enum PluginVerb {
         #[arg(value_name = "KEY=VALUE")]
         set: Vec<String>,
     },
-    /// What plugins asked for and did, the last first.
-    Activity {
-        /// Of this plugin alone.
-        plugin: Option<String>,
-    },
+    #[command(flatten)]
+    Life(LifeVerb),
 }
 
 /// On or off.

@@ -7,11 +7,13 @@ mod datasets;
 mod demo;
 mod inspect;
 mod library;
+mod life;
 mod models;
 mod panels;
 mod plugins;
 mod provenance;
 mod reveals;
+mod trial;
 mod tune;
 mod vaults;
 

@@ -9,7 +9,7 @@ use hearth_session::{
 use serde_json::json;
 
 use crate::{
-    args::{ChatArgs, Mark},
+    args::{ChatArgs, Mark, ToolCalls},
     render::{Out, day, note, prompt},
     shell::{Failure, Opener, Outcome, Shell},
 };
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &ChatArgs, opener: &Opener, out: Out) -> Outcome {
         (true, false) => all_of_stdin()?,
     };
     let shell = opener.unlocked()?;
-    let mut talk = Talk { conversation: args.conversation.map(ConversationId), shell: &shell, out };
+    let conversation = args.conversation.map(ConversationId);
+    let mut talk = Talk { conversation, shell: &shell, tools: args.tools, out };
     if let Some(id) = talk.conversation {
         shell.run(Command::OpenConversation(id))?;
     }
@@ -50,6 +51,7 @@ pub(crate) fn rate(turn: i64, mark: Mark, opener: &Opener, out: Out) -> Outcome 
 struct Talk<'a> {
     conversation: Option<ConversationId>,
     shell: &'a Shell,
+    tools: ToolCalls,
     out: Out,
 }
 
@@ -75,16 +77,24 @@ impl Talk<'_> {
         let out = self.out;
         let command = Command::Ask { conversation: self.conversation, text, attached };
         let mut streamed = false;
-        let reply = self.shell.run_with(command, &mut |event| {
-            if let Event::Answer { text, .. } = event {
+        let (shell, tools) = (self.shell, self.tools);
+        let reply = shell.run_with(command, &mut |event| match event {
+            Event::Answer { text, .. } => {
                 streamed = true;
                 out.piece(text);
             }
+            Event::ToolAsked { question, .. } => answer_call(shell, *question, tools),
+            _ => {}
         });
         if streamed {
             out.text("");
         }
         let view = self.shell.view();
+        for turn in view.conversation.iter().flat_map(|open| open.turns.iter().skip(before)) {
+            if turn.speaker == Speaker::Tool {
+                note(&call_words(turn));
+            }
+        }
         let notices: Vec<String> = view
             .conversation
             .iter()
@@ -114,6 +124,38 @@ impl Talk<'_> {
         }
         Ok(())
     }
+}
+
+/// Shows a call exactly as it would be made, and lets the user decide. Where there is nobody to ask, it is not allowed.
+fn answer_call(shell: &Shell, question: u64, tools: ToolCalls) {
+    let view = shell.view();
+    let Some(call) = view.tool_calls.iter().find(|call| call.question == question) else { return };
+    let input =
+        call.input.as_ref().map_or(String::new(), |input| format!("\n  with the words: {input}"));
+    let document = call
+        .document
+        .map_or(String::new(), |id| format!("\n  on document {id}: {}", call.document_title));
+    note(&format!("The model wants to call {}: {}{document}{input}", call.plugin_name, call.title));
+    let (allow, always) = match tools {
+        ToolCalls::Always => (true, false),
+        ToolCalls::Never => (false, false),
+        ToolCalls::Ask if io::stdin().is_terminal() && io::stderr().is_terminal() => {
+            prompt("Allow? [y]es, [n]o, [a]lways for this plugin: ");
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line).ok();
+            match line.trim() {
+                "y" | "yes" => (true, false),
+                "a" | "always" => (true, true),
+                _ => (false, false),
+            }
+        }
+        ToolCalls::Ask => {
+            note("Not allowed: there is no terminal to ask on. Use --tools always to allow it.");
+            (false, false)
+        }
+    };
+    // A question that was withdrawn meanwhile needs no answer.
+    shell.handle().send(Command::AnswerToolCall { question, allow, always }).ok();
 }
 
 fn all_of_stdin() -> Result<String, Failure> {

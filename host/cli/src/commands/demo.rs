@@ -308,7 +308,7 @@ fn parts(data: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// 128 bits in hex.
-fn random_passphrase() -> Result<String, Failure> {
+pub(super) fn random_passphrase() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::user(format!("No passphrase can be made: {error}."), ""))?;

@@ -67,6 +67,17 @@ pub(crate) fn run(
     Ok(values)
 }
 
+/// Prints what all panels show.
+pub(crate) fn print_all(view: &View, out: Out) {
+    let plugins: BTreeSet<&PluginId> = view.panels.iter().map(|panel| &panel.key.plugin).collect();
+    for plugin in plugins {
+        let (printed, headed) = (BTreeMap::new(), BTreeSet::new());
+        let mut printer = Printer { plugin: plugin.clone(), out, printed, headed };
+        printer.print(view);
+        printer.sum_up(view);
+    }
+}
+
 /// All values a plugin's panels show, in order.
 pub(crate) fn values_of(view: &View, plugin: &PluginId) -> Vec<ValueView> {
     let panels = view.panels.iter().filter(|panel| panel.key.plugin == *plugin);
@@ -202,7 +213,7 @@ impl Printer {
     }
 }
 
-fn value_json(value: &ValueView) -> serde_json::Value {
+pub(super) fn value_json(value: &ValueView) -> serde_json::Value {
     let (state, reason) = match &value.state {
         ValueState::Waiting => ("waiting", None),
         ValueState::Streaming => ("streaming", None),

@@ -6,19 +6,19 @@ use std::{
 };
 
 use hearth_session::{
-    Capability, Command, DocumentId, FolderId, Manifest, PluginId, PluginInspection, PluginView,
-    Reply, SettingKind, SettingSpec, SettingValue,
+    Capability, Command, DocumentId, FolderId, Manifest, PluginInspection, PluginView, Reply,
+    SettingKind, SettingSpec, SettingValue,
 };
 use serde_json::json;
 
 use super::{
+    life,
     panels::{self, RunWishes},
-    provenance,
-    reveals,
+    provenance, reveals, trial,
 };
 use crate::{
-    args::PluginVerb,
-    render::{Out, day},
+    args::{LifeVerb, PluginVerb},
+    render::Out,
     shell::{Failure, Opener, Outcome, Shell},
 };
 
@@ -33,6 +33,11 @@ pub(crate) fn run(verb: PluginVerb, opener: &Opener, out: Out) -> Outcome {
         }
         PluginVerb::Trust { file, check: true } => {
             provenance::show_rotation(&opener.locked()?, file, out)
+        }
+        PluginVerb::Life(LifeVerb::Try { plugin, command, input, data })
+            if std::path::Path::new(&plugin).exists() =>
+        {
+            trial::file(plugin.into(), command, input, data, out)
         }
         verb => installed(verb, &opener.unlocked()?, out),
     }
@@ -86,7 +91,7 @@ fn installed(verb: PluginVerb, shell: &Shell, out: Out) -> Outcome {
         }
         PluginVerb::Gestures { plugin } => reveals::allow_gestures(shell, &plugin, out)?,
         PluginVerb::Settings { plugin, set } => settings(shell, &plugin, &set, out)?,
-        PluginVerb::Activity { plugin } => activity(shell, plugin.as_deref(), out)?,
+        PluginVerb::Life(verb) => life::run(verb, shell, out)?,
     }
     Ok(())
 }
@@ -160,7 +165,7 @@ fn grant(
 }
 
 /// The command meant; the only one where none is named.
-fn command_id(manifest: &Manifest, wanted: Option<String>) -> Result<String, Failure> {
+pub(super) fn command_id(manifest: &Manifest, wanted: Option<String>) -> Result<String, Failure> {
     let known = || manifest.commands.iter().map(|c| c.id.clone()).collect::<Vec<_>>().join(", ");
     match (wanted, manifest.commands.as_slice()) {
         (Some(id), commands) if commands.iter().any(|command| command.id == id) => Ok(id),
@@ -244,29 +249,6 @@ fn value_json(spec: &SettingSpec, value: &SettingValue) -> serde_json::Value {
         SettingValue::Number(number) => json!(number),
         _ => json!(value_words(spec, value)),
     }
-}
-
-fn activity(shell: &Shell, plugin: Option<&str>, out: Out) -> Outcome {
-    let only: Option<PluginId> = match plugin {
-        Some(plugin) => Some(shell.plugin(plugin)?.id),
-        None => None,
-    };
-    let view = shell.view();
-    let shown = view.plugins.iter().filter(|p| only.as_ref().is_none_or(|only| p.id == *only));
-    for plugin in shown.filter(|plugin| !plugin.sealed) {
-        out.text(format!("{}: {}", plugin.id, reveals::standing_words(plugin)));
-    }
-    for row in view.activity.iter() {
-        if only.is_some() && row.plugin != only {
-            continue;
-        }
-        let who = row.plugin.as_ref().map_or("Hearth", |plugin| plugin.as_str());
-        let run = row.run.map_or(String::new(), |run| format!(" run {run}"));
-        let mark = if row.allowed { " " } else { "!" };
-        let when = day(Some(row.at_secs));
-        out.result(row, format!("{mark} {when}  {who}{run}: {}", row.what));
-    }
-    Ok(())
 }
 
 fn plugin_json(plugin: &PluginView) -> serde_json::Value {
