@@ -10,11 +10,11 @@ mod stage;
 mod trace;
 mod vault;
 
-use std::{io, time::Duration};
+use std::{io, path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use hearth_broker::BeginError;
 use hearth_vault::{ImportError, StoreError};
-use hearth_wasm::{CompileError, RunError, Runtime};
+use hearth_wasm::{ArtefactStore, CompileError, RunError, Runtime};
 
 use crate::checking::CheckError;
 
@@ -62,7 +62,8 @@ pub enum TestError {
     System(#[from] io::Error),
 }
 
-/// Plays a scenario from its beginning to its end. Every step is taken, whatever came of those before it.
+/// Plays a scenario from its beginning to its end. Every step is taken, whatever came of those before it. `artefacts` is a
+/// folder for machine code, to be thrown away after the last scenario: whoever can write there can run code.
 ///
 /// # Errors
 /// [`TestError`] where it could not be played.
@@ -70,9 +71,13 @@ pub fn run_scenario(
     component: &[u8],
     scenario: &Scenario,
     runtime: &Runtime,
+    artefacts: &Path,
 ) -> Result<ScenarioReport, TestError> {
     let found = crate::checking::check(component, None)?.inspection;
-    let mut stage = stage::Stage::new(component, &found, scenario, runtime)?;
+    // A key of its own would guard nothing: the folder is this process's.
+    let store = ArtefactStore::new(artefacts.to_path_buf(), [0; 32].into());
+    let artefact = store.load_or_compile(runtime, component, &AtomicBool::new(false))?;
+    let mut stage = stage::Stage::new(&found, scenario, runtime, artefact)?;
     let mut steps = Vec::new();
     for step in &scenario.steps {
         steps.push(stage.take(step)?);

@@ -16,7 +16,7 @@ use hearth_broker::{
 };
 use hearth_engine_api::{Engine, LoadOptions};
 use hearth_vault::Vault;
-use hearth_wasm::{Artefact, ArtefactStore, HostCalls, Inspection, Runtime};
+use hearth_wasm::{Artefact, HostCalls, Inspection, Runtime};
 
 use super::{
     SETTLE_LIMIT, TestError,
@@ -58,10 +58,10 @@ pub(super) struct Told {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(
-        component: &[u8],
         found: &Inspection,
         scenario: &Scenario,
         runner: &'a Runtime,
+        artefact: Artefact,
     ) -> Result<Self, TestError> {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -86,10 +86,6 @@ impl<'a> Stage<'a> {
             ModelTrust::Public
         };
         broker.set_model(Some(ModelFacts { trust, context_tokens: CONTEXT_TOKENS }));
-        let room = tempfile::tempdir()?;
-        // The machine code is thrown away with the folder: any key will do.
-        let store = ArtefactStore::new(room.path().to_path_buf(), [0; 32].into());
-        let artefact = store.load_or_compile(runner, component, &AtomicBool::new(false))?;
         Ok(Self {
             vault,
             broker,

@@ -1,12 +1,19 @@
 //! Scenarios tell what is so from what is not.
 
+use std::sync::OnceLock;
+
 use hearth_authoring::{Scenario, ScenarioReport, run_scenario};
 
 use crate::{haiku, hello, runtime};
 
+static ARTEFACTS: OnceLock<tempfile::TempDir> = OnceLock::new();
+
 fn play(test: &str, text: &str) -> Option<ScenarioReport> {
     let (runtime, plugin) = (runtime(test)?, hello(test)?);
-    Some(run_scenario(&plugin, &Scenario::parse(text).unwrap(), &runtime).unwrap())
+    // Compiled once for all of them.
+    let artefacts = ARTEFACTS.get_or_init(|| tempfile::tempdir().unwrap());
+    let scenario = Scenario::parse(text).unwrap();
+    Some(run_scenario(&plugin, &scenario, &runtime, artefacts.path()).unwrap())
 }
 
 #[test]

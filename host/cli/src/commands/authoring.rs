@@ -203,11 +203,13 @@ fn test(path: &Path, named: Vec<PathBuf>, out: Out) -> Outcome {
         ));
     }
     let runtime = runtime()?;
+    let artefacts = tempfile::tempdir().map_err(|error| system(&error))?;
     let mut failed = 0_usize;
     for file in &scenarios {
         let at = |error: &dyn std::fmt::Display| input(&format!("{}: {error}", file.display()), "");
         let scenario = Scenario::read(file).map_err(|error| at(&error))?;
-        let report = run_scenario(&component, &scenario, &runtime).map_err(|error| at(&error))?;
+        let report = run_scenario(&component, &scenario, &runtime, artefacts.path())
+            .map_err(|error| at(&error))?;
         failed += usize::from(!report.passed);
         out.result(
             json!({"scenario": file, "report": report}),
