@@ -29,6 +29,6 @@ pub use request::{
 };
 pub use tune::{
     AdapterFormat, Budget, Checkpoint, Directive, Example, ExampleLoss, ExampleTokens, Fingerprint,
-    LoraSettings, LossOn, MergeFormat, Merged, Precision, StepReport, Target, TuneError, TuneEstimate, TuneJob,
-    TuneObserver, TuneOutcome, TuneSettings, Tuned, Tuner,
+    LoraSettings, LossOn, MergeFormat, Merged, Precision, StepReport, Target, TuneError,
+    TuneEstimate, TuneJob, TuneObserver, TuneOutcome, TuneSettings, Tuned, Tuner,
 };

@@ -6,8 +6,8 @@ use std::{ops::ControlFlow, path::Path};
 
 use hearth_engine_api::{
     AdapterError, AdapterFile, AdapterFormat, Budget, Checkpoint as RunCheckpoint, Example,
-    ExampleLoss, ExampleTokens, Fingerprint, LoadError, MergeFormat, Merged, TuneError, TuneEstimate, TuneJob,
-    TuneObserver, TuneOutcome, TuneSettings, Tuned, Tuner,
+    ExampleLoss, ExampleTokens, Fingerprint, LoadError, MergeFormat, Merged, TuneError,
+    TuneEstimate, TuneJob, TuneObserver, TuneOutcome, TuneSettings, Tuned, Tuner,
 };
 use hearth_engine_candle::{
     Checkpoint,

@@ -2,6 +2,7 @@
 
 mod curve;
 mod data;
+mod estimates;
 mod learns;
 mod live;
 mod manner;
@@ -31,6 +32,8 @@ pub enum TuneTable {
     Curve,
     /// Held-out loss of a play before and after.
     Learns,
+    /// What runs were said to take, and what they took.
+    Estimates,
     /// Whose manner an adapter has.
     Manner,
 }
@@ -44,7 +47,7 @@ pub struct TunePlan {
     /// GGUF files of one shape on different bases, for `steps`; may be given several times.
     #[arg(long = "model")]
     models: Vec<PathBuf>,
-    /// GGUF files for `sizes` and `live`; may be given several times.
+    /// GGUF files for `sizes`, `live` and `estimates`; may be given several times.
     #[arg(long = "size")]
     sizes: Vec<PathBuf>,
     /// Samples and tokens of each, for `steps`.
@@ -100,10 +103,13 @@ impl TunePlan {
     fn left_out(&self) -> Vec<String> {
         let given = [
             (!self.models.is_empty(), "steps (give --model FILE.gguf)"),
-            (!self.sizes.is_empty(), "sizes and live (give --size FILE.gguf)"),
+            (!self.sizes.is_empty(), "sizes, live and larger estimates (give --size FILE.gguf)"),
             (self.peft.is_some(), "peft, and with it curve (give --peft PYTHON)"),
             (self.qvac.is_some(), "QVAC (give --qvac FOLDER)"),
-            (self.data.is_some(), "curve, learns and manner of a play (give --data FOLDER)"),
+            (
+                self.data.is_some(),
+                "curve, learns, estimates and manner of a play (give --data FOLDER)",
+            ),
             (self.starter.is_some(), "manner of mail (give --starter FILE.gguf)"),
         ];
         let missing = given.into_iter().filter(|(given, _)| !given);
@@ -122,12 +128,13 @@ pub fn run_tune(
 ) -> Result<Report, BenchError> {
     let mut report = Report::new(plan.threads(), plan.rounds);
     report.left_out = plan.left_out();
-    let makers: [(TuneTable, Maker); 6] = [
+    let makers: [(TuneTable, Maker); 7] = [
         (TuneTable::Steps, steps::tables),
         (TuneTable::Sizes, sizes::tables),
         (TuneTable::Live, live::tables),
         (TuneTable::Curve, curve::tables),
         (TuneTable::Learns, learns::tables),
+        (TuneTable::Estimates, estimates::tables),
         (TuneTable::Manner, manner::tables),
     ];
     let mut bench = Bench { plan, sides: Vec::new(), on_progress };

@@ -88,7 +88,11 @@ fn every_answer_is_learnt_once_after_what_serving_asks_with() {
             let [only] = &*only else { panic!("{case}") };
             assert_eq!(only.learnt.len(), 1, "{case}");
             let (all, part) = *parts.last().unwrap();
-            assert_eq!(only.ids[only.learnt[0].clone()], all.ids[all.learnt[part].clone()], "{case}");
+            assert_eq!(
+                only.ids[only.learnt[0].clone()],
+                all.ids[all.learnt[part].clone()],
+                "{case}"
+            );
             for ((lesson, part), turn) in parts.into_iter().zip(answers) {
                 let asked = template.encode_chat(tokenizer, &messages[..turn], now()).unwrap();
                 let learnt = lesson.learnt[part].clone();
