@@ -48,7 +48,7 @@ pub(super) async fn before_answering(
     let mut made: Vec<Choice> = Vec::new();
     while made.len() < MOST_CALLS {
         let documents = attached(&turns);
-        let tools = task.blocking(|task| at_hand(task)).await?;
+        let tools = task.blocking(at_hand).await?;
         let tools: Vec<Tool> =
             tools.into_iter().filter(|t| !t.takes_document || !documents.is_empty()).collect();
         if tools.is_empty() {
