@@ -15,13 +15,15 @@ use std::{
 };
 
 use hearth_confine::{Limits, Work};
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, OptLevel};
 
 /// Longest component.
 const MAX_COMPONENT_BYTES: u64 = 32 << 20;
 /// What compiling may use.
 const LIMITS: Limits =
     Limits { address_space_bytes: 2 << 30, data_bytes: 1 << 30, cpu_secs: Some(30) };
+/// Above this a component holds a whole interpreter, and optimising it would use up the time that stops bombs.
+const LARGE_BYTES: usize = 4 << 20;
 /// Exit status where the system does not shut this process in.
 const UNCONFINED: u8 = 77;
 
@@ -72,7 +74,12 @@ fn compile() -> Result<(), CompileFailure> {
     if component.len() as u64 > MAX_COMPONENT_BYTES {
         return Err(CompileFailure::TooLong);
     }
-    let artefact = engine()?.precompile_component(&component).map_err(CompileFailure::Component)?;
+    let level = match component.len() {
+        ..=LARGE_BYTES => OptLevel::Speed,
+        _ => OptLevel::None,
+    };
+    let artefact =
+        engine(level)?.precompile_component(&component).map_err(CompileFailure::Component)?;
     let mut out = io::stdout().lock();
     out.write_all(&artefact)?;
     out.flush()?;
@@ -82,14 +89,16 @@ fn compile() -> Result<(), CompileFailure> {
 /// One line that differs wherever an artefact of this compiler would not load.
 fn print_compatibility() -> Result<(), CompileFailure> {
     let mut hasher = DefaultHasher::new();
-    engine()?.precompile_compatibility_hash().hash(&mut hasher);
+    engine(OptLevel::Speed)?.precompile_compatibility_hash().hash(&mut hasher);
     let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     writeln!(io::stdout(), "hearth {version} {arch} {:016x}", hasher.finish())?;
     Ok(())
 }
 
-fn engine() -> Result<Engine, CompileFailure> {
+/// How well it optimises is nothing that a runner has to know.
+fn engine(level: OptLevel) -> Result<Engine, CompileFailure> {
     let mut config: Config = engine_config::engine_config();
+    config.cranelift_opt_level(level);
     // The same bits for every NaN on every machine, so that a guest cannot tell machines apart.
     config.cranelift_nan_canonicalization(true);
     Engine::new(&config).map_err(CompileFailure::Engine)

@@ -74,7 +74,7 @@ pub enum CompileError {
 }
 
 impl Runtime {
-    /// Compiles a component. Slow: up to a minute for a large or hostile one. `cancel` is looked at all along.
+    /// Compiles a component. Slow: up to two minutes for a large or hostile one. `cancel` is looked at all along.
     pub(crate) fn compile(
         &self,
         component: &[u8],

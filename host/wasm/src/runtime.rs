@@ -33,7 +33,7 @@ impl Runtime {
         Self {
             runner,
             compiler,
-            compile_limit: Duration::from_secs(60),
+            compile_limit: Duration::from_secs(120),
             call_limit: Duration::from_secs(30),
             compatibility: OnceLock::new(),
         }
@@ -62,7 +62,8 @@ impl Runtime {
         self
     }
 
-    /// Another limit on the time compiling may take. 60 seconds unless set.
+    /// Another limit on the time compiling may take. 120 seconds unless set: the compiler gives itself 30 of the processor's,
+    /// and a busy machine needs longer for those.
     #[must_use]
     pub fn with_compile_limit(mut self, limit: Duration) -> Self {
         self.compile_limit = limit;
