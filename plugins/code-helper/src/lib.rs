@@ -22,7 +22,7 @@ struct CodeHelper;
 
 impl Plugin for CodeHelper {
     fn run(command: &str, focus: Option<Document>, input: Option<Text>) -> Result<(), Failure> {
-        let task = needed(Task::named(command), "it has no such command")?;
+        let task = Task::named(command).ok_or(Failure::Unsupported)?;
         let file = needed(focus, "choose a source file first")?;
         let (name, code) = (file.get(Field::Title)?, file.get(Field::Body)?);
         // Buttons and fields of the panel work on the same file, in a fresh instance.

@@ -21,8 +21,7 @@ pub fn text(key: &str) -> String {
     }
 }
 
-/// What stands at the place of a `choice` setting, of the same list that the manifest's `options` are; the first where
-/// there is none.
+/// What stands at the place of a `choice` setting, of the same list that the manifest's `options` are.
 pub fn choice<T: Copy>(key: &str, options: &[T]) -> Option<T> {
     choice_in(get(key), options)
 }
@@ -35,11 +34,10 @@ fn number_in(setting: Option<Setting>, otherwise: u16) -> u16 {
 }
 
 fn choice_in<T: Copy>(setting: Option<Setting>, options: &[T]) -> Option<T> {
-    let place = match setting {
-        Some(Setting::Choice(place)) => place as usize,
-        _ => 0,
-    };
-    options.get(place).or(options.first()).copied()
+    match setting {
+        Some(Setting::Choice(place)) => options.get(place as usize).copied(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -52,8 +50,7 @@ mod tests {
         assert_eq!(number_in(Some(Setting::Number(-3)), 10), 10);
         assert_eq!(number_in(None, 10), 10);
         assert_eq!(choice_in(Some(Setting::Choice(1)), &["a", "b"]), Some("b"));
-        assert_eq!(choice_in(Some(Setting::Choice(7)), &["a", "b"]), Some("a"));
-        assert_eq!(choice_in(None, &["a"]), Some("a"));
-        assert_eq!(choice_in::<u8>(None, &[]), None);
+        assert_eq!(choice_in(Some(Setting::Choice(7)), &["a", "b"]), None);
+        assert_eq!(choice_in(None, &["a"]), None);
     }
 }
