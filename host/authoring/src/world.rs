@@ -37,9 +37,9 @@ pub enum WorldError {
     },
 }
 
-/// The files of the interface `hearth:plugin`, by name.
+/// The files of the interface `hearth:plugin`, by name. Former versions, which lie in folders, are not among them.
 pub fn interface_text() -> impl Iterator<Item = (&'static str, &'static str)> {
-    WIT.iter().copied().filter(|(name, _)| name.ends_with(".wit"))
+    WIT.iter().copied().filter(|(name, _)| name.ends_with(".wit") && !name.contains('/'))
 }
 
 /// The interfaces that a plugin of this manifest has a use for. `types`, `values`, `documents` and `host` are always among

@@ -1,6 +1,7 @@
 //! Plugins built as a newcomer would, then tried against their scenarios in the real runner.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod freeze;
 mod guests;
 mod scenarios;
 mod signatures;
@@ -8,6 +9,7 @@ mod signatures;
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use hearth_wasm::Runtime;
@@ -19,7 +21,8 @@ fn runtime(test: &str) -> Option<Runtime> {
         skip(test, "no plugin runtime; run `cargo xtask test`");
         return None;
     };
-    Some(Runtime::in_dir(&dir).unwrap())
+    // A machine that builds other things meanwhile takes long; the limit on processor time stands.
+    Some(Runtime::in_dir(&dir).unwrap().with_compile_limit(Duration::from_secs(600)))
 }
 
 /// The example in Rust, as `cargo xtask test` has built it.
