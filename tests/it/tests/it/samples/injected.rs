@@ -12,7 +12,7 @@ use super::{
 
 /// Says back what it was told, orders and all, and decides by length.
 fn obedient(_: &str, said: &str) -> String {
-    if said.len() % 2 == 0 { said.to_owned() } else { format!("yes {said}") }
+    if said.len().is_multiple_of(2) { said.to_owned() } else { format!("yes {said}") }
 }
 
 fn lines(path: &Path) -> Vec<serde_json::Value> {
