@@ -337,6 +337,24 @@ fn a_tool_that_fails_is_told_to_both() {
 }
 
 #[test]
+fn a_model_that_keeps_to_no_form_answers_without_tools() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let guests = finder(Arc::clone(&ran));
+    // Refuses every schema.
+    let stage = Setting { backend: wants_once("x"), guests, ..Setting::default() }.open();
+    stage.with_mails(2);
+    let plugin = stage.install(FINDER);
+    grant(&stage, &plugin);
+    allow_tools(&stage, &plugin, ToolMode::Always);
+    let text = talk(&stage.handle, ask("where?"), |_| panic!("asked")).unwrap();
+    assert_eq!(text, "answer to: where?");
+    let said = turns(&stage);
+    let told = said.iter().find(|turn| turn.speaker == Speaker::Notice).expect("a notice");
+    assert!(told.text.contains("could not be offered"), "{}", told.text);
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+}
+
+#[test]
 fn a_document_is_offered_only_where_one_was_given_along() {
     let ran = Arc::new(AtomicUsize::new(0));
     let seen = Arc::new(Mutex::new(Vec::new()));

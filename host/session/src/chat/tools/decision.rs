@@ -118,7 +118,12 @@ pub(super) async fn decide(
             }
         }
     }
-    let done = generation.finish().await?;
+    let Ok(done) = generation.finish().await else {
+        // Where it cannot answer either, that is told when it is to.
+        return Ok(Decided::not(
+            "The tools could not be offered to this model: it keeps to no form of answer.",
+        ));
+    };
     match done.stop {
         StopReason::Cancelled => Err(stopped_answer()),
         StopReason::MaxTokens | StopReason::ContextFull => Ok(Decided::not(
