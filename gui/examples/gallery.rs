@@ -27,6 +27,7 @@ fn main() -> eframe::Result {
             (view, key.map_or(Screen::Plugins, Screen::Panel))
         }
         "usage" => (views::plugin_activity(), Screen::Activity),
+        "trial" => (views::trial(), Screen::Trial),
         "tools" => (views::tools(), Screen::Chat),
         "offered" => (views::empty(), Screen::Plugins),
         "panel" => {

@@ -1,10 +1,10 @@
 //! What panels ask for. They push into the [`Outbox`]; `app/logic.rs` alone carries it out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     model::{Picker, Screen, WordsWanted},
-    types::{Command, DocumentId, PluginCommand, PluginId, PluginView, Ticket},
+    types::{Command, DocumentId, Manifest, PluginCommand, PluginId, PluginView, Ticket, TryWhat},
 };
 
 /// Why a command was sent: decides where its answer shows.
@@ -131,6 +131,21 @@ impl Outbox {
     ) {
         let run = Command::RunPlugin { plugin: plugin.clone(), command, focus, input };
         self.send_for(run, Purpose::Run(plugin));
+    }
+
+    /// Tries a plugin on invented data, and leads to what it shows.
+    pub(crate) fn try_out(&mut self, what: TryWhat, manifest: &Manifest, data: &Path) {
+        // One that needs no words; where all do, it gets some.
+        let easy = manifest.commands.iter().find(|command| command.input.is_empty());
+        let Some(command) = easy.or(manifest.commands.first()) else { return };
+        let input = (!command.input.is_empty()).then(|| "meeting on Tuesday".to_owned());
+        self.send(Command::TryPlugin {
+            what,
+            command: command.id.clone(),
+            input,
+            data: data.to_owned(),
+        });
+        self.go(Screen::Trial);
     }
 
     /// What a plugin did and took, or all of them.

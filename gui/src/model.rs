@@ -39,6 +39,8 @@ pub enum Screen {
     Plugins,
     /// One plugin's panel.
     Panel(PanelKey),
+    /// A plugin tried on invented data.
+    Trial,
     /// Models.
     Models,
     /// Adapters, training, datasets.

@@ -10,6 +10,7 @@ pub(crate) mod plugin_panel;
 pub(crate) mod plugins;
 mod reader;
 pub(crate) mod reveal;
+pub(crate) mod trial;
 pub(crate) mod tuning;
 pub(crate) mod unlock;
 pub(crate) mod words_wanted;

@@ -12,6 +12,6 @@ pub(crate) use hearth_session::{
     PluginSum, PluginUsage, PluginView, PreviewView, Rating, Recipe, Reply, RevealSource,
     RevealView, RunId, RunPlan, RunState, RunView, SettingKind, SettingSpec, SettingValue,
     Settings, SignatureView, SlotKind, SourceFilter, Speaker, StoredEntry, Template, Ticket,
-    ToolCall, ToolCallView, ToolMode, TuneCommand, TuneEstimate, TuneRules, TuneSettings,
-    UserError, ValueState, ValueView, VaultState, View, Wait, WaitingView,
+    ToolCall, ToolCallView, ToolMode, TrialView, TryWhat, TuneCommand, TuneEstimate, TuneRules,
+    TuneSettings, UserError, ValueState, ValueView, VaultState, View, Wait, WaitingView,
 };

@@ -472,6 +472,20 @@ pub(crate) fn reveal() -> View {
     View { reveals: Arc::new(vec![question]), ..full() }
 }
 
+/// A plugin tried on invented data.
+pub(crate) fn trial() -> View {
+    let trial = TrialView {
+        plugin: id("org.hearth.mail-summariser"),
+        name: "Mail summariser".into(),
+        command: "summarise".into(),
+        running: None,
+        documents: 60,
+        panels: vec![panel()],
+        said: vec!["It says: 5 mails.".into()],
+    };
+    View { trial: Some(Arc::new(trial)), ..empty() }
+}
+
 /// What one plugin did and took.
 pub(crate) fn plugin_activity() -> View {
     let usage = |n: u64| PluginUsage {

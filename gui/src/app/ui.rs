@@ -42,6 +42,7 @@ fn page(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         Screen::Plugins if model.consent.is_some() => panels::consent::show(ui, view, model, out),
         Screen::Plugins => panels::plugins::show(ui, view, model, out),
         Screen::Panel(key) => panels::plugin_panel::show(ui, view, model, out, &key),
+        Screen::Trial => panels::trial::show(ui, view, model, out),
         Screen::Models => panels::models::show(ui, view, model, out),
         Screen::Tuning => panels::tuning::show(ui, view, model, out),
         Screen::Activity => panels::activity::show(ui, view, model, out),
@@ -98,7 +99,7 @@ fn escape(model: &mut Model, out: &mut Outbox) {
         Screen::Chat => model.chat.editing = None,
         Screen::Models => model.models.inspected = None,
         Screen::Tuning => model.tuning.draft = None,
-        Screen::Panel(_) | Screen::Activity => {}
+        Screen::Panel(_) | Screen::Trial | Screen::Activity => {}
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the user is asked before a plugin may do anything: facts read off the file on one side, the publisher's
 //! claims on the other, and a tick for each power.
 
+use std::path::Path;
+
 use egui::{Align, Layout, Slider, Ui};
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     model::{Consent, Model, Tone, fits},
     panels::plugins::publisher,
     theme::{Palette, heading, icon, muted, small, space, strong},
-    types::{Capability, Command, FolderId, InstallVerdict, SlotKind, View},
+    types::{Capability, Command, FolderId, InstallVerdict, SlotKind, TryWhat, View},
     widgets::{
         badge, banner, bullet, card, ghost, page, primary_enabled, secondary, section, tone_colors,
     },
@@ -43,7 +45,7 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
             powers(ui, &mut consent);
             slots(ui, view, &mut consent);
             ui.add_space(space::M);
-            answer = buttons(ui, &consent);
+            answer = buttons(ui, &consent, model.demo.as_deref(), out);
         },
     );
     match answer {
@@ -231,7 +233,7 @@ fn toggle(chosen: &mut std::collections::BTreeSet<FolderId>, id: FolderId, on: b
 }
 
 /// `true` for yes, `false` for no.
-fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
+fn buttons(ui: &mut Ui, consent: &Consent, demo: Option<&Path>, out: &mut Outbox) -> Option<bool> {
     let mut answer = None;
     let refused = match &consent.judgement.verdict {
         InstallVerdict::Refused(error) if consent.install => Some(error),
@@ -251,6 +253,12 @@ fn buttons(ui: &mut Ui, consent: &Consent) -> Option<bool> {
         }
         if secondary(ui, "", "Deny").clicked() {
             answer = Some(false);
+        }
+        if let Some(demo) = demo
+            && ghost(ui, icons::PLAY, "Try it on invented data").clicked()
+        {
+            let what = TryWhat::File(consent.file.path.clone());
+            out.try_out(what, &consent.manifest, demo);
         }
         if consent.waiting {
             ui.label(muted(ui, "Checking and compiling\u{2026}"));

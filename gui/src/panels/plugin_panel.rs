@@ -48,14 +48,19 @@ pub(crate) fn show(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox
                 ui.add_space(space::M);
                 ui.label(title(words::plain(&panel.title)));
                 running(ui, plugin, out);
-                let mut painter = Painter { panel, model, out };
-                let mut nodes = panel.nodes.as_slice();
-                while !nodes.is_empty() {
-                    nodes = painter.group(ui, nodes);
-                }
+                nodes(ui, panel, model, out);
                 ui.add_space(space::XL);
             });
         });
+}
+
+/// What it shows, one below the other.
+pub(super) fn nodes(ui: &mut Ui, panel: &PanelView, model: &mut Model, out: &mut Outbox) {
+    let mut painter = Painter { panel, model, out };
+    let mut nodes = panel.nodes.as_slice();
+    while !nodes.is_empty() {
+        nodes = painter.group(ui, nodes);
+    }
 }
 
 /// How far the run is.

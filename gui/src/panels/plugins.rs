@@ -17,7 +17,9 @@ use crate::{
     model::{Model, Screen, Tone},
     panels::{library::lead, tuning},
     theme::{Palette, icon, muted, small, space, strong},
-    types::{Capability, Command, Focus, Grant, PluginView, SignatureView, TuneCommand, View},
+    types::{
+        Capability, Command, Focus, Grant, PluginView, SignatureView, TryWhat, TuneCommand, View,
+    },
     widgets::{
         badge, banner, bar, card, empty, ghost, icon_button, page, path_row, primary,
         primary_enabled, secondary,
@@ -228,6 +230,15 @@ fn below(ui: &mut Ui, plugin: &PluginView, model: &mut Model, out: &mut Outbox) 
                 .on_hover_text("Takes everything back and stops its work.");
             if revoke.accessible_name(format!("Revoke {name}")).clicked() {
                 out.send(Command::RevokePlugin(plugin.id.clone()));
+            }
+        }
+        if plugin.grant.is_none()
+            && let Some(demo) = &model.demo
+        {
+            let try_out = ghost(ui, icons::PLAY, "Try it");
+            if try_out.accessible_name(format!("Try {name} on invented data")).clicked() {
+                let what = TryWhat::Installed(plugin.id.clone());
+                out.try_out(what, &plugin.manifest, demo);
             }
         }
         let activity = ghost(ui, icons::PULSE, "Activity");

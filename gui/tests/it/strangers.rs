@@ -183,3 +183,27 @@ fn activity_says_what_a_plugin_was_granted_and_what_it_took() {
     let opened = |command: &Command| matches!(command, Command::OpenActivity(Some(id)) if id.as_str() == "org.hearth.code-helper");
     assert!(sent(&fake).iter().any(opened));
 }
+
+#[test]
+fn a_plugin_is_tried_on_invented_data_before_it_may_do_anything() {
+    let fake = Fake::new(views::empty());
+    let options =
+        hearth_gui::Options { demo: Some("/demo".into()), ..hearth_gui::Options::default() };
+    let mut window = Window::with(fake.clone(), options);
+    window.show(Screen::Plugins);
+    window.click("Try Mail summariser on invented data");
+    let tried = |command: &Command| {
+        matches!(command, Command::TryPlugin { command, input: None, data, .. }
+            if command == "summarise" && data == std::path::Path::new("/demo"))
+    };
+    assert!(sent(&fake).iter().any(tried));
+    assert!(window.reads("The trial is being prepared"));
+    *fake.view.lock().unwrap() = views::trial().into();
+    window.settle();
+    assert!(window.reads("It works on 60 invented documents, and sees nothing of yours."));
+    assert!(window.reads("Ingrid brings honey"));
+    window.click("Again");
+    assert!(sent(&fake).is_empty(), "its buttons lead nowhere");
+    window.click("End the trial");
+    assert!(sent(&fake).iter().any(|command| matches!(command, Command::CloseTrial)));
+}

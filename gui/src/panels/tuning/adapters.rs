@@ -377,7 +377,7 @@ fn import(ui: &mut Ui, view: &View, model: &mut Model, out: &mut Outbox) {
         "A folder as Hugging Face's peft writes it, or a GGUF adapter, made for the model that is loaded.",
     );
     card(ui, |ui| {
-        let chosen = egui::Id::new("what an adapter learnt from");
+        let chosen = egui::Id::unique("what an adapter learnt from");
         let mut dataset = ui.data(|data| data.get_temp::<Option<DatasetId>>(chosen)).flatten();
         learnt_from(ui, view, &mut dataset);
         ui.data_mut(|data| data.insert_temp(chosen, dataset));
