@@ -11,7 +11,9 @@ use std::{
 };
 
 use hearth_registry::{FetchError, Fetched, Limits, Reference, Registry};
-use hearth_wasm::{Inspection, MAX_COMPONENT_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX};
+use hearth_wasm::{
+    Inspection, MAX_COMPONENT_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX, component_hash,
+};
 
 use crate::{GuestRuntime, UserError, cancel::Cancel, errors::file_error};
 
@@ -36,9 +38,14 @@ pub(crate) type OnFetch<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
 pub(crate) struct LastFetched(Mutex<Option<(String, Fetched)>>);
 
 impl LastFetched {
-    fn take(&self, reference: &str) -> Option<Fetched> {
+    /// What was looked at, if it came from there and is the one that is wanted.
+    pub(crate) fn take(&self, reference: &str, hash: &str) -> Option<Fetched> {
+        let reference = reference.parse::<Reference>().ok()?.to_string();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.take_if(|(of, _)| of == reference).map(|(_, fetched)| fetched)
+        let wanted = |(of, fetched): &mut (String, Fetched)| {
+            *of == reference && component_hash(&fetched.component) == hash
+        };
+        last.take_if(wanted).map(|(_, fetched)| fetched)
     }
 
     /// Keeps what was offered for when it is installed.
@@ -64,15 +71,15 @@ pub(crate) fn registry() -> Registry {
     })
 }
 
-/// Fetches a component that the user has just asked for.
+/// Fetches a component that the user has just asked for, unless it was `seen` a moment ago.
 pub(crate) fn fetch(
     text: &str,
-    last: &LastFetched,
+    seen: Option<Fetched>,
     cancel: &Cancel,
     on_fetch: OnFetch<'_>,
 ) -> Result<Offered, UserError> {
     let reference: Reference = text.parse()?;
-    let fetched = match last.take(&reference.to_string()) {
+    let fetched = match seen {
         Some(fetched) => fetched,
         None => registry().fetch(&reference, &mut |done, total| {
             on_fetch(done, total);

@@ -62,7 +62,7 @@ pub(crate) fn update(
         ));
     }
     let offered = if Reference::is_meant(&origin) {
-        source::fetch(&origin, &task.ctx.last_fetched, &task.cancel, on_fetch)?
+        source::fetch(&origin, None, &task.cancel, on_fetch)?
     } else {
         source::read(Path::new(&origin), &*task.ctx.config.runtime)?
     };
