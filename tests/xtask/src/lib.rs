@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod guests;
+mod nightly;
 mod outcome;
 mod run;
 mod shell;
@@ -16,6 +17,7 @@ mod workspace;
 pub use bench::bench;
 pub use ci::ci;
 pub use guests::{build_plugins, pack_crate};
+pub use nightly::nightly;
 pub use outcome::TaskError;
 pub use run::{RunOptions, build, run};
 pub use testing::test;

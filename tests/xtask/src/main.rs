@@ -39,6 +39,8 @@ enum Task {
     },
     /// Formatting, lints as errors, tests.
     Ci,
+    /// What takes too long for every change: the ignored tests.
+    Nightly,
     /// Measure the engine beside other engines: `cargo xtask bench help`.
     #[command(disable_help_flag = true)]
     Bench {
@@ -83,6 +85,7 @@ fn perform(task: Task) -> Result<(), TaskError> {
         Task::Test { args } => hearth_xtask::test(&workspace, &args),
         Task::Bench { args } => hearth_xtask::bench(&workspace, &args),
         Task::Ci => hearth_xtask::ci(&workspace),
+        Task::Nightly => hearth_xtask::nightly(&workspace),
         Task::Plugins { release } => hearth_xtask::build_plugins(&workspace, profile(release)),
         Task::Pack { path, out } => {
             hearth_xtask::pack_crate(&workspace, &path, out.as_deref()).map(drop)
