@@ -3,9 +3,17 @@
 
 #[path = "it/canary.rs"]
 mod canary;
+#[path = "it/injections.rs"]
+mod injections;
 #[path = "it/main_job.rs"]
 mod main_job;
-#[path = "it/two_vaults.rs"]
-mod two_vaults;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/short.rs"]
+mod short;
+#[path = "it/sources.rs"]
+mod sources;
+#[path = "it/stage.rs"]
+mod stage;
+#[path = "it/two_vaults.rs"]
+mod two_vaults;
