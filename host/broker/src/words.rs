@@ -30,10 +30,16 @@ enum Shown {
     Nothing,
 }
 
+/// More marks than this on one character would tower over the lines around it.
+const MOST_MARKS: usize = 8;
+
 fn escape(text: &str, rule: impl Fn(char) -> Shown) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut marks = 0;
     for c in text.chars() {
-        match rule(c) {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        let shown = if marks > MOST_MARKS { Shown::Escaped } else { rule(c) };
+        match shown {
             Shown::Plain => out.push(c),
             Shown::As(other) => out.push(other),
             Shown::Nothing => {}
@@ -44,6 +50,27 @@ fn escape(text: &str, rule: impl Fn(char) -> Shown) -> String {
         }
     }
     out
+}
+
+/// Marks that stand above, below or through the character before them, in the scripts that have any.
+fn is_mark(c: char) -> bool {
+    matches!(
+        c,
+        '\u{300}'..='\u{36f}'
+            | '\u{483}'..='\u{489}'
+            | '\u{591}'..='\u{5bd}'
+            | '\u{610}'..='\u{61a}'
+            | '\u{64b}'..='\u{65f}'
+            | '\u{6d6}'..='\u{6ed}'
+            | '\u{e31}'
+            | '\u{e34}'..='\u{e3a}'
+            | '\u{e47}'..='\u{e4e}'
+            | '\u{f71}'..='\u{f84}'
+            | '\u{1ab0}'..='\u{1aff}'
+            | '\u{1dc0}'..='\u{1dff}'
+            | '\u{20d0}'..='\u{20ff}'
+            | '\u{fe20}'..='\u{fe2f}'
+    )
 }
 
 /// Embeddings, overrides and isolates: they reorder the words around them.
@@ -99,6 +126,19 @@ mod tests {
     fn texts_keep_lines_and_joiners() {
         assert_eq!(escape_text("a\r\n\tb"), "a\n\tb");
         assert_eq!(escape_text("👩\u{200d}💻 \u{202e}x"), "👩\u{200d}💻 \\u{202e}x");
+    }
+
+    #[test]
+    fn marks_do_not_tower() {
+        let tower = format!("a{}b", "\u{30d}".repeat(10));
+        let kept = "\u{30d}".repeat(8);
+        let expected = format!("a{kept}\\u{{30d}}\\u{{30d}}b");
+        assert_eq!(escape_words(&tower), expected);
+        assert_eq!(escape_text(&tower), expected);
+        for honest in ["e\u{301}\u{323}", "ที่นี่", "שָׁלוֹם", "หนังสือ"]
+        {
+            assert_eq!(escape_words(honest), honest);
+        }
     }
 
     proptest! {
