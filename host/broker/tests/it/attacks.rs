@@ -14,7 +14,7 @@ use crate::{
     pairs::Dice,
     reveals::curious,
     t0::{Fate, Guest, differences, live, live_as, run, worlds},
-    world::{Recipe, World, numbered, shown, values},
+    world::{Recipe, World, numbered, shown},
 };
 
 fn command() -> Start {
@@ -193,38 +193,41 @@ fn two_plugins_hear_the_same_however_they_are_interleaved() {
 }
 
 #[test]
-fn a_grant_that_goes_between_two_answers_of_the_model_leaves_the_first_alone() {
-    let done = |world: &World| {
-        let values = values(&world.broker.panels());
-        values.iter().flatten().filter(|value| value.state == ValueState::Done).count()
-    };
-    for answered in 0..=5 {
+fn a_grant_that_goes_while_the_model_is_awaited_leaves_what_was_there_alone() {
+    for answered in 0..=5_u16 {
         let engine = EngineKind::Gated;
         let world = World::new(&Recipe { engine, documents: numbered(5), ..Recipe::default() });
         let mut client = world.go();
-        let mut handle = |call| match client.call(call) {
-            Ok(Answer::Handle(handle)) => handle,
-            other => panic!("{other:?}"),
+        let mut show = |panel: &str, limit: u16| {
+            let mut handle = |call| match client.call(call) {
+                Ok(Answer::Handle(handle)) => handle,
+                other => panic!("{other:?}"),
+            };
+            let inbox = HostCall::Granted { slot: "inbox".into(), order: Sort::Oldest, limit };
+            let over: Handle = handle(inbox);
+            let prompt = user(vec![words("Sum up: "), Part::Item(None)]);
+            let each = handle(HostCall::GenerateEach { over, prompt, options: options(20) });
+            let nodes = vec![Node::Items(each)];
+            client.call(HostCall::PanelShow { panel: panel.into(), nodes }).unwrap();
         };
-        let inbox = HostCall::Granted { slot: "inbox".into(), order: Sort::Oldest, limit: 9 };
-        let over: Handle = handle(inbox);
-        let prompt = user(vec![words("Sum up: "), Part::Item(None)]);
-        let each = handle(HostCall::GenerateEach { over, prompt, options: options(20) });
-        let nodes = vec![Node::Items(each)];
-        client.call(HostCall::PanelShow { panel: "main".into(), nodes }).unwrap();
-        client.finish(RunEnd::Returned(Ok(())));
-        world.release(answered);
-        world.seen.wait(|_| done(&world) == answered);
-        if answered < 5 {
-            world.await_requests(answered + 1);
-        }
+        show("main", answered);
+        world.release(answered.into());
+        let before = shown(&world.settled());
+        assert_eq!(before.len(), usize::from(answered));
+        assert!(before.iter().all(|value| value.state == ValueState::Done));
+        show("side", 5);
+        world.await_requests(usize::from(answered) + 1);
         world.regrant(|grant| grant.capabilities.clear());
         world.release(100);
-        let values = shown(&world.settled());
-        assert_eq!((values.len(), done(&world)), (5, answered));
+        client.finish(RunEnd::Returned(Ok(())));
+        let after = shown(&world.settled());
+        assert_eq!(after.len(), before.len() + 5);
+        // Panels come by their names: `main` before `side`.
+        assert_eq!(after[..before.len()], before);
         let revoked = ValueState::Failed("the permission was changed meanwhile".into());
-        let failed = values.iter().filter(|value| value.state != ValueState::Done);
-        assert!(failed.clone().all(|value| value.state == revoked && value.text.is_empty()));
+        for value in &after[before.len()..] {
+            assert_eq!((&value.state, value.text.as_str()), (&revoked, ""));
+        }
     }
 }
 

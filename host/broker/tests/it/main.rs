@@ -8,6 +8,7 @@ mod floods;
 mod fuzzed;
 mod guests;
 mod labels;
+mod markup;
 mod migration;
 mod pairs;
 mod panels;
