@@ -22,6 +22,7 @@ fn check(dataset: &Dataset) {
         }
         let learnt = match &sample.example {
             Example::Chat(messages) => &messages.last().unwrap().content,
+            Example::Answers { messages, learnt } => &messages[*learnt.last().unwrap()].content,
             Example::Completion { completion, .. } => completion,
             Example::Text(text) => text,
         };
