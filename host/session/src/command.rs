@@ -233,6 +233,18 @@ pub enum Command {
         /// And from now on without asking.
         always: bool,
     },
+    /// Installs a plugin's file now and whenever it changes, keeping its grant where it asks for nothing more, and runs its
+    /// last command again where a panel was open. In developer mode; goes on until it is cancelled, or
+    /// [`Command::UnwatchPlugin`].
+    WatchPlugin {
+        /// The component.
+        path: PathBuf,
+    },
+    /// Ends that.
+    UnwatchPlugin {
+        /// The component.
+        path: PathBuf,
+    },
     /// Lets a suspended plugin run again.
     ResumePlugin(PluginId),
     // --- models ---

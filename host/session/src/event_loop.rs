@@ -15,6 +15,7 @@ use crate::{
     View, Waker,
     cancel::Cancel,
     msg::{Answers, Change, Epoch, Msg, Slot, Stamp},
+    plugins::Develop,
     reveals::Reveals,
     runs::Runs,
     schedules::Schedules,
@@ -50,6 +51,7 @@ pub(crate) struct EventLoop {
     pub(crate) reveals: Reveals,
     pub(crate) calls: BTreeMap<u64, tools::Answer>,
     pub(crate) schedules: Schedules,
+    pub(crate) develop: Develop,
     pub(crate) panels_stale: bool,
     /// The default model is not loaded until something needs it.
     pub(crate) model_waits: bool,
@@ -85,6 +87,7 @@ impl EventLoop {
             reveals: Reveals::new(),
             calls: BTreeMap::new(),
             schedules: Schedules::default(),
+            develop: Develop::default(),
             panels_stale: false,
             model_waits: false,
             stamps: BTreeMap::new(),
@@ -183,6 +186,7 @@ impl EventLoop {
             }
             Msg::StopRun(epoch, which) if epoch == self.epoch => self.stop_run(which),
             Msg::Withdrawn(epoch, id) if epoch == self.epoch => self.withdrawn(id),
+            Msg::RunAgain(epoch, plugin) if epoch == self.epoch => self.run_again(plugin),
             Msg::StopPlugin(epoch, plugin, done) if epoch == self.epoch => {
                 self.make_way(&plugin);
                 done.send(()).ok();
@@ -199,6 +203,7 @@ impl EventLoop {
             | Msg::CallTool(..)
             | Msg::StopRun(..)
             | Msg::ScheduleNoted(..)
+            | Msg::RunAgain(..)
             | Msg::StopPlugin(..)
             | Msg::Withdrawn(..) => {}
         }
@@ -247,6 +252,9 @@ impl EventLoop {
             | Command::TrustRotation { .. }
             | Command::SetPluginSetting { .. }
             | Command::ResumePlugin(_) => self.plugin_command(ticket, command),
+            Command::WatchPlugin { .. } | Command::UnwatchPlugin { .. } => {
+                self.develop_command(ticket, command);
+            }
             Command::RunPlugin { .. }
             | Command::Press { .. }
             | Command::Enter { .. }

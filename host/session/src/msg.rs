@@ -66,6 +66,8 @@ pub(crate) enum Msg {
     StopRun(Epoch, Ticket),
     /// It no longer waits for the answer.
     Withdrawn(Epoch, u64),
+    /// A plugin that is being written was exchanged while a panel of it was open.
+    RunAgain(Epoch, PluginId),
     /// A plugin is to end all it does and shows, for another takes its place; told when it is under way.
     StopPlugin(Epoch, PluginId, oneshot::Sender<()>),
     /// Lock, end, and drop the sender.

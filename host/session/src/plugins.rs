@@ -1,6 +1,7 @@
 //! Plugins: looking at them, installing, granting, removing.
 
 mod changes;
+mod develop;
 mod install;
 mod judge;
 mod source;
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use changes::PluginChange;
+pub(crate) use develop::Develop;
 pub(crate) use install::{developer_mode, install_bundled, make_ready};
 pub use judge::{InstallVerdict, Judgement, KeyStanding, LookAlike, SignatureView, StoredEntry};
 pub(crate) use source::LastFetched;

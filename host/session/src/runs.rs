@@ -136,6 +136,7 @@ impl EventLoop {
             }
             _ => return self.end(ticket, Err(UserError::internal("Not a command about runs."))),
         };
+        self.note_command(&plugin, &start);
         self.begin(Run { ticket, plugin, start, by: By::User, words: None });
     }
 

@@ -4,6 +4,8 @@
 
 #[path = "it/chat.rs"]
 mod chat;
+#[path = "it/develop.rs"]
+mod develop;
 #[path = "it/fetched.rs"]
 mod fetched;
 #[path = "it/install.rs"]

@@ -66,4 +66,10 @@ pub(crate) enum AuthorVerb {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Build, install into your vault, and do so again whenever a file changes. Ctrl-C ends it.
+    Dev {
+        /// The plugin's folder.
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
 }

@@ -1,5 +1,7 @@
 //! `hearth plugin`, for those who make them: begin, build, pack, check, test, sign. None of it needs a vault.
 
+mod dev;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -65,6 +67,7 @@ pub(crate) fn run(verb: AuthorVerb, opener: &Opener, out: Out) -> Outcome {
             out.result(json!({"signature": signature}), words);
             Ok(())
         }
+        AuthorVerb::Dev { path } => dev::run(&path, opener, out),
     }
 }
 
