@@ -151,6 +151,8 @@ impl fmt::Display for StepReport {
         }
         match &self.failed {
             Some(why) => writeln!(f, "    = {why}; {} fuel", self.fuel)?,
+            // A step in which the plugin did not run.
+            None if self.fuel == 0 => return Ok(()),
             None => writeln!(f, "    = done; {} fuel", self.fuel)?,
         }
         for line in &self.log {

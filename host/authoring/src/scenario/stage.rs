@@ -289,11 +289,11 @@ fn title_of(step: &Step) -> String {
         Action::Pick { panel, picker, item } => {
             format!("pick element {item} of {picker} in {panel}")
         }
-        Action::Nothing => "the user changes what is so".into(),
+        Action::Nothing => "the plugin does nothing".into(),
     };
     for (word, powers) in [("granted", &step.grant), ("revoked", &step.revoke)] {
         if !powers.is_empty() {
-            let names: Vec<String> = powers.iter().map(|power| format!("{power:?}")).collect();
+            let names: Vec<String> = powers.iter().map(trace::name_of).collect();
             title.push_str(&format!("; {word} {}", names.join(", ")));
         }
     }

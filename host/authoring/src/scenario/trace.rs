@@ -4,7 +4,6 @@ use hearth_base::{
     Answer, GuestError, Handle, HostCall, HostReply, Message, MessageRole, ModelOptions, Node,
     Part, Quota, Schema, SettingValue, Sort,
 };
-use serde::Serialize;
 
 use super::report::Call;
 
@@ -232,7 +231,7 @@ fn order_of(order: Sort) -> &'static str {
 }
 
 /// The name of a plain variant, in lower case with `-`.
-fn name_of<T: Serialize + std::fmt::Debug>(variant: &T) -> String {
+pub(super) fn name_of<T: std::fmt::Debug>(variant: &T) -> String {
     let mut name = String::new();
     for c in format!("{variant:?}").chars() {
         if c.is_ascii_uppercase() && !name.is_empty() {

@@ -8,7 +8,7 @@ use hearth_authoring::{
 
 use crate::{runtime, skip};
 
-/// Set where plugins are built from nothing: that takes minutes and a registry. `cargo xtask nightly` sets it.
+/// Set where plugins are built from nothing: that takes minutes and a registry, so it is for the night.
 const SLOW: &str = "HEARTH_SLOW_GUESTS";
 
 fn is_there(program: &str) -> bool {
