@@ -447,7 +447,10 @@ impl EventLoop {
                 }
             }
             Change::Answering(id, answering) => self.show_answering(id, answering),
-            Change::Plugins(plugins) => self.show_plugins(plugins),
+            Change::Plugins(plugins) => {
+                self.show_plugins(plugins);
+                self.withdraw_unfit_calls();
+            }
             Change::DeveloperMode(on) => view.developer_mode = on,
             Change::Loading(ticket, share) => {
                 Arc::make_mut(&mut view.models).loading = Some((ticket, share));

@@ -130,6 +130,18 @@ impl EventLoop {
         }
     }
 
+    /// Takes back what the chat wants of plugins that may not run by now.
+    pub(crate) fn withdraw_unfit_calls(&mut self) {
+        let fit = |plugin: &PluginId| {
+            self.view.plugins.iter().any(|known| known.id == *plugin && may_run(known))
+        };
+        let asked = self.view.tool_calls.iter().map(|asked| &asked.plugin);
+        let unfit: Vec<PluginId> = asked.filter(|plugin| !fit(plugin)).cloned().collect();
+        for plugin in unfit {
+            self.withdraw_calls(&plugin);
+        }
+    }
+
     /// Calls a tool for the chat.
     pub(crate) fn call_tool(&mut self, ticket: Ticket, call: Call, called: Called) {
         let Call { plugin, command, input, document, label } = call;

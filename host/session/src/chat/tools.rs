@@ -61,9 +61,13 @@ pub(super) async fn before_answering(
         }
         let Some(choice) = decided.choice.filter(|choice| !made.contains(choice)) else { break };
         let Some(tool) = tools.iter().find(|tool| tool.name == choice.tool) else { break };
-        let turn = one_call(task, place, tool, &choice, &documents).await?;
+        let (state, turn) = one_call(task, place, tool, &choice, &documents).await?;
         turns.push(turn);
         made.push(choice);
+        if state == CallState::Refused {
+            // Whoever said no is not asked for the next best thing.
+            break;
+        }
     }
     Ok(turns)
 }
@@ -75,7 +79,7 @@ async fn one_call(
     tool: &Tool,
     choice: &Choice,
     documents: &[(DocumentId, String)],
-) -> Result<prompt::Turn, UserError> {
+) -> Result<(CallState, prompt::Turn), UserError> {
     let verdict = match tool.mode {
         ToolMode::Always => Verdict::Allowed,
         ToolMode::Ask => {
@@ -100,7 +104,9 @@ async fn one_call(
             (CallState::Refused, Shown::words("The tool may no longer be called.".into()))
         }
     };
-    keep(task, place.conversation, tool, choice, outcome).await
+    let state = outcome.0;
+    let turn = keep(task, place.conversation, tool, choice, outcome).await?;
+    Ok((state, turn))
 }
 
 /// Shows the user the exact call and waits for the answer.

@@ -283,6 +283,26 @@ fn words_in_a_document_make_no_call_without_the_user() {
 }
 
 #[test]
+fn after_a_no_nothing_else_is_asked_for() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = AtomicUsize::new(0);
+    let stubborn = deciding(move |_| {
+        let n = count.fetch_add(1, Ordering::SeqCst);
+        format!(r#"{{"tool":"finder-find","input":"try {n}"}}"#)
+    });
+    let (stage, plugin) = with_finder(stubborn, finder(Arc::clone(&ran)));
+    allow_tools(&stage, &plugin, ToolMode::Ask);
+    let asked = AtomicUsize::new(0);
+    let text = talk(&stage.handle, ask("where?"), |_| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        (false, false)
+    })
+    .unwrap();
+    assert_eq!((asked.load(Ordering::SeqCst), ran.load(Ordering::SeqCst)), (1, 0));
+    assert!(text.contains("did not allow"), "{text}");
+}
+
+#[test]
 fn always_asks_no_more_and_none_ends_it() {
     let ran = Arc::new(AtomicUsize::new(0));
     let (stage, plugin) = with_finder(wants_once("anvils"), finder(Arc::clone(&ran)));
@@ -432,6 +452,7 @@ fn a_grant_taken_back_takes_the_question_back() {
     let turn = call_of(&turns);
     assert_eq!(turn.call.as_ref().unwrap().state, CallState::Refused);
     assert!(turn.text.contains("no longer"), "{}", turn.text);
+    until(&stage.handle, "the grant is gone", |view| view.plugins[0].grant.is_none());
     // What is not granted is not offered.
     talk(&stage.handle, ask("again"), |_| panic!("asked")).unwrap();
 }
