@@ -1,4 +1,4 @@
-//! A whole Hearth plugin. Copy this folder, change the words, and build it with `cargo xtask pack PATH`.
+//! A whole Hearth plugin. Build it with `hearth plugin build`, try it with `hearth plugin test`.
 
 use hearth_plugin_sdk::{
     Document, Failure, Field, Options, Plugin, Text, generate, panel, register_plugin, system, user,
