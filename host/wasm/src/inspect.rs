@@ -59,7 +59,7 @@ pub enum InspectError {
         limit_bytes: usize,
     },
     /// A core module, or no wasm at all.
-    #[error("this is not a WebAssembly component; build plugins with `cargo xtask pack`")]
+    #[error("this is not a WebAssembly component; build plugins with `hearth plugin build`")]
     NotAComponent,
     /// Wasm that is broken, or uses what plugins may not use.
     #[error("the component is malformed at byte {offset}: {reason}")]
@@ -101,7 +101,7 @@ pub enum InspectError {
     #[error("the component does not export {PACKAGE}guest@{LINE}{PATCH}")]
     NoGuest,
     /// No manifest inside.
-    #[error("the component carries no manifest; build plugins with `cargo xtask pack`")]
+    #[error("the component carries no manifest; build plugins with `hearth plugin build`")]
     NoManifest,
     /// Several manifests inside.
     #[error("the component carries more than one manifest")]

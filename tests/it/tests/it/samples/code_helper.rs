@@ -1,3 +1,5 @@
+//! The code helper: each command on a source file.
+
 use super::stage::{Recipe, World, sample};
 
 const PANEL: &str = "answer";

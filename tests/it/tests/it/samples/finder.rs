@@ -1,3 +1,5 @@
+//! The finder: what is looked for, found, and answered from.
+
 use std::collections::BTreeSet;
 
 use hearth_base::SettingValue;

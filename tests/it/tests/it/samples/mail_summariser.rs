@@ -1,3 +1,5 @@
+//! The mail summariser: single mails, conversations, and saving.
+
 use hearth_base::SettingValue;
 
 use super::stage::{Recipe, World, mail, sample, values};

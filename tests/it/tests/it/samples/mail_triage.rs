@@ -1,3 +1,5 @@
+//! Mail triage: groups, topics, replies, and three hundred mails at once.
+
 use std::collections::BTreeSet;
 
 use hearth_base::{GuestFailure, SettingValue};

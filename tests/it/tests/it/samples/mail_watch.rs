@@ -1,3 +1,5 @@
+//! The mail watch: what it lists, and the one bit that it may learn.
+
 use hearth_base::Capability;
 
 use super::stage::{Recipe, World, mail, sample};

@@ -1,3 +1,5 @@
+//! Writing in the user's own style, by personal weights.
+
 use hearth_base::{DocumentId, Source};
 
 use super::stage::{LEARNT, Recipe, World, mail, sample};

@@ -1,3 +1,5 @@
+//! Digests of notes and conversations.
+
 use std::collections::BTreeSet;
 
 use super::stage::{Recipe, World, mail, sample};
