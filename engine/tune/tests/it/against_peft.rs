@@ -65,9 +65,11 @@ fn compare(test: &str, precision: Precision, most: f32) {
     let TuneOutcome::Finished(tuned) = AdapterTuner.tune(&job, None, &mut owner).unwrap() else {
         panic!("it was not interrupted")
     };
-    assert_eq!(expected.train.len(), STEPS as usize);
+    // Before the first step only held-out text was looked at.
+    let steps: Vec<_> = owner.steps.iter().filter(|step| step.step > 0).collect();
+    assert_eq!((expected.train.len(), steps.len()), (STEPS as usize, STEPS as usize));
     let mut worst = 0.0f32;
-    for (step, expected) in owner.steps.iter().zip(&expected.train) {
+    for (step, expected) in steps.iter().zip(&expected.train) {
         let difference = (step.loss / expected - 1.0).abs();
         worst = worst.max(difference);
         assert!(difference < most, "step {}: {}, not {expected}", step.step, step.loss);
@@ -75,8 +77,8 @@ fn compare(test: &str, precision: Precision, most: f32) {
     let (before, after) = (tuned.held_out_before.unwrap(), tuned.held_out_after.unwrap());
     println!(
         "{test}: {} to {}, held out {before} to {after}, peft {} to {}; at most {:.4} % apart",
-        owner.steps[0].loss,
-        owner.steps[199].loss,
+        steps[0].loss,
+        steps[199].loss,
         expected.held_out_before,
         expected.held_out_after,
         100.0 * worst
