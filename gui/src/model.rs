@@ -399,7 +399,10 @@ impl Consent {
             None => (harmless(&plugin.manifest), suggested_slots(&plugin.manifest, view), 0),
         };
         let file = ConsentFile { replaces: None, ..fresh.file };
-        Self { capabilities, slots, choice_bits, file, install: false, ..fresh }
+        // Its file alone does not say that it came with Hearth, nor what it was signed with.
+        let signature = plugin.provenance.signature.clone();
+        let judgement = Judgement { signature, ..fresh.judgement };
+        Self { capabilities, slots, choice_bits, file, judgement, install: false, ..fresh }
     }
 }
 
@@ -482,8 +485,10 @@ pub(crate) fn next_step(view: &View) -> Option<Lead> {
     let used = !view.panels.is_empty()
         || view.folders.iter().any(|f| f.plugin.is_some())
         || view.plugins.iter().any(|p| p.running.is_some());
+    let by_itself = |c: &&PluginCommand| c.focus == crate::types::Focus::None && c.input.is_empty();
     let suits = |p: &&PluginView| {
         !p.manifest.slots.is_empty()
+            && p.manifest.commands.iter().any(|command| by_itself(&command))
             && p.manifest
                 .slots
                 .iter()
@@ -494,7 +499,6 @@ pub(crate) fn next_step(view: &View) -> Option<Lead> {
         return (!view.plugins.iter().any(|p| p.grant.is_some()))
             .then(|| Lead::Grant(plugin.id.clone()));
     }
-    let by_itself = |c: &&PluginCommand| c.focus == crate::types::Focus::None && c.input.is_empty();
     let command = plugin.manifest.commands.iter().find(by_itself)?;
     let ran = view.activity.iter().any(|row| row.run.is_some());
     (!used && !ran).then(|| Lead::Run(plugin.id.clone(), command.id.clone()))

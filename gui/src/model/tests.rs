@@ -59,7 +59,7 @@ fn inspection(plugin: &PluginView) -> PluginInspection {
         path: plugin.component.clone(),
         replaces: Some("1.0.0".into()),
         judgement: Judgement {
-            signature: SignatureView::Bundled,
+            signature: SignatureView::Unsigned,
             lookalikes: Vec::new(),
             changes: Vec::new(),
             stored: Vec::new(),
@@ -116,8 +116,10 @@ fn what_was_granted_is_what_the_page_shows() {
         epoch: 3,
     };
     digest.grant = Some(grant.clone());
+    digest.provenance.signature = SignatureView::Bundled;
     let all = view(vec![folder(1, DocumentKind::Mail)], vec![digest.clone()]);
     let consent = Consent::of_installed(&digest, inspection(&digest), &all);
+    assert_eq!(consent.judgement.signature, SignatureView::Bundled);
     assert_eq!((consent.capabilities, consent.slots), (grant.capabilities, grant.slots));
 }
 
