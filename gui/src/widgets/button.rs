@@ -1,5 +1,7 @@
 //! Buttons of four ranks. Each has a name that assistive technology reads.
 
+use std::sync::Arc;
+
 use egui::{Button, Color32, CornerRadius, Response, RichText, Stroke, Ui, vec2};
 
 use crate::theme::{CONTROL_HEIGHT, Palette, RADIUS_SMALL, icon, strong_family};
@@ -81,18 +83,14 @@ pub(crate) fn icon_toggle(ui: &mut Ui, glyph: &str, label: &str, on: bool) -> Re
 
 /// `colors`: at rest, under the pointer, text, edge.
 fn painted(ui: &mut Ui, enabled: bool, glyph: &str, label: &str, colors: [Color32; 4]) -> Response {
-    let response = ui
-        .scope(|ui| {
-            tint(ui, colors);
-            let text = RichText::new(label).family(strong_family()).size(13.5);
-            let button = if glyph.is_empty() {
-                Button::new(text)
-            } else {
-                Button::new((icon(glyph, 16.0), text))
-            };
-            ui.add_enabled(enabled, button.min_size(vec2(0.0, CONTROL_HEIGHT)))
-        })
-        .inner;
+    // Not in a scope of its own: a row that wraps would not see how wide it is.
+    let style = Arc::clone(ui.style());
+    tint(ui, colors);
+    let text = RichText::new(label).family(strong_family()).size(13.5);
+    let button =
+        if glyph.is_empty() { Button::new(text) } else { Button::new((icon(glyph, 16.0), text)) };
+    let response = ui.add_enabled(enabled, button.min_size(vec2(0.0, CONTROL_HEIGHT)));
+    ui.set_style(style);
     response.accessible_name(label)
 }
 
