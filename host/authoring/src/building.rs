@@ -43,6 +43,14 @@ const GET_CLANG: &str = "Debian, Ubuntu: apt install clang lld; Fedora: dnf inst
 const GET_NODE: &str = "install Node.js 20 or later: https://nodejs.org";
 const GET_COMPONENTIZE_PY: &str = "in the plugin's folder: python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1";
 
+/// Has a cargo build guests: small, and by no settings that are meant for the host's programs.
+pub fn for_guests(cargo: &mut Command) {
+    for variable in HOST_ONLY {
+        cargo.env_remove(variable);
+    }
+    cargo.envs(GUEST_PROFILE);
+}
+
 /// Why a plugin could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -166,10 +174,8 @@ fn build_rust(project: &Project) -> Result<PathBuf, BuildError> {
     let mut command = cargo(dir);
     command.args(["build", "--release", "--lib", "--target", RUST_TARGET, "--package"]);
     command.arg(package.name.as_str()).arg("--target-dir").arg(&target);
-    for variable in HOST_ONLY {
-        command.env_remove(variable);
-    }
-    tools::run(command.envs(GUEST_PROFILE), GET_CARGO)?;
+    for_guests(&mut command);
+    tools::run(&mut command, GET_CARGO)?;
     Ok(target.join(RUST_TARGET).join("release").join(format!("{library}.wasm")))
 }
 

@@ -35,7 +35,7 @@ pub use project::{Language, Project, ProjectError};
 pub use template::{NewError, NewPlugin, create};
 
 // Building.
-pub use building::{BuildError, Built, build};
+pub use building::{BuildError, Built, build, for_guests};
 pub use pack::{PackError, pack_component};
 pub use world::{WorldError, imports_of, interface_text, write_wit};
 

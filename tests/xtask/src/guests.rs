@@ -6,32 +6,13 @@ use std::{
 };
 
 use cargo_metadata::{MetadataCommand, Package, TargetKind};
-use hearth_authoring::pack_component;
+use hearth_authoring::{for_guests, pack_component};
 
 use crate::{
     Profile, TaskError, Workspace,
     shell::{self, say},
     wasm_target::{TARGET, WasmBuild},
 };
-
-/// Environment that speaks of the host's programs and must not reach a guest's build.
-const HOST_ONLY: [&str; 6] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_TARGET_DIR",
-    "CARGO_BUILD_TARGET_DIR",
-];
-
-/// Guests are built small whatever the workspace's profiles say.
-const GUEST_PROFILE: [(&str, &str); 5] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
-    ("CARGO_PROFILE_RELEASE_LTO", "true"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
-];
 
 /// Builds the first-party plugins and puts them beside a profile's programs, each named by its id.
 ///
@@ -96,10 +77,7 @@ fn build(
     let mut cargo = shell::cargo(dir);
     cargo.args(["build", "--release", "--lib", "--package", &package.name]);
     cargo.arg("--target-dir").arg(&guests);
-    for variable in HOST_ONLY {
-        cargo.env_remove(variable);
-    }
-    cargo.envs(GUEST_PROFILE);
+    for_guests(&mut cargo);
     wasm.apply(&mut cargo);
     shell::run(&mut cargo)?;
 
